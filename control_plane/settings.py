@@ -1,0 +1,84 @@
+"""All settings, read once at start from the environment (``SPOTON_*`` and the usual service URLs).
+
+Nothing here connects to anything. Services without a URL are started on this machine by the
+command that needs them (see ``embedded.py``).
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from plugins.errors import InvalidInputError
+
+DEFAULT_PORT = 3847
+PLAIN_NAMES = {
+    "database_url": "DATABASE_URL",
+    "redis_url": "REDIS_URL",
+    "triton_url": "TRITON_URL",
+    "s3_endpoint_url": "S3_ENDPOINT_URL",
+}
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of every command; each field is ``SPOTON_<FIELD>`` in the environment, or the plain
+    name in ``PLAIN_NAMES``. Paths are relative to the working directory.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    data_dir: Path = Path(".spoton")
+    model_repository: Path = Path("model_repository")
+    triton_python: Path = Path(".venv-triton/bin/python")
+    environments_dir: Path | None = None
+    profile: str = "cpu"
+
+    database_url: str | None = None
+    redis_url: str | None = None
+    triton_url: str | None = None
+    object_store_url: str | None = None
+    s3_endpoint_url: str | None = None
+
+    cache_max_bytes: int = 20 * 1024**3
+    frames_kept: int = 32
+    updates_kept: int = 3000
+    jpeg_quality: int = 80
+    score_threshold: float = 0.3
+    tasks_at_once: int = 1
+    allowed_origins: list[str] = ["http://localhost:5173"]
+    allow_anonymous: bool = True
+    log_level: str = "info"
+    log_format: str = "console"
+
+    def store_url(self) -> str:
+        """Where recordings lie; a folder of the data directory unless set."""
+        return self.object_store_url or (self.data_dir / "recordings").resolve().as_uri()
+
+    def environment_folders(self) -> list[Path]:
+        """Folders of environment files beside the packaged ones."""
+        return [self.environments_dir] if self.environments_dir else []
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings; an unknown ``SPOTON_*`` name or a bad value raises InvalidInputError."""
+    values: dict[str, object] = {}
+    for field in Settings.__struct_fields__:
+        name = PLAIN_NAMES.get(field, f"SPOTON_{field.upper()}")
+        if environ.get(name):
+            values[field] = _parsed(field, environ[name])
+    known = {f"SPOTON_{field.upper()}" for field in Settings.__struct_fields__}
+    unknown = sorted(n for n in environ if n.startswith("SPOTON_") and n not in known | {TEST_DATA})
+    if unknown:
+        raise InvalidInputError(f"unknown setting {unknown[0]}; known: {', '.join(sorted(known))}")
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(f"bad setting: {error}") from error
+
+
+TEST_DATA = "SPOTON_TEST_DATA"
+
+
+def _parsed(field: str, text: str) -> object:
+    return [part.strip() for part in text.split(",")] if field == "allowed_origins" else text

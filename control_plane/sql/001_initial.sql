@@ -1,0 +1,85 @@
+-- Tasks, their history, and what was decided about identities.
+-- Media time is the time of the recording; created_at and the like are the computer's.
+
+create table tasks (
+  task_id        uuid primary key,
+  environment_id text not null,
+  request        jsonb not null,              -- TaskRequest, as the worker reads it
+  status         text not null default 'QUEUED' check (status in
+    ('QUEUED','INITIALIZING','DOWNLOADING','EXTRACTING','PROCESSING','COMPLETED','FAILED','STOPPED')),
+  error          text,
+  stop_requested boolean not null default false,
+  created_at     timestamptz not null default now(),
+  started_at     timestamptz,
+  finished_at    timestamptz,
+  -- One worker at a time: whoever holds the lease may write; each commit checks it.
+  lease_owner    text,
+  lease_until    timestamptz,
+  -- Where to go on after a crash: written in the same transaction as the rows it covers.
+  frame_index    bigint not null default -1,
+  checkpoint     bytea,
+  progress       jsonb not null default '{}'  -- last TaskProgress, so that Redis may be lost
+);
+create index tasks_by_age on tasks (created_at desc, task_id);
+create index tasks_unfinished on tasks (environment_id)
+  where status not in ('COMPLETED','FAILED','STOPPED');
+
+create table tracking_events (
+  media_time     timestamptz not null,
+  environment_id text not null,
+  task_id        uuid not null,
+  camera_id      text not null,
+  frame_index    bigint not null,
+  track_id       integer not null,
+  global_id      uuid,
+  x1 real not null, y1 real not null, x2 real not null, y2 real not null,   -- pixels
+  confidence     real not null,
+  map_x real, map_y real, map_uncertainty_m real,                            -- metres
+  primary key (task_id, camera_id, frame_index, track_id, media_time)
+) partition by range (media_time);
+create table tracking_events_default partition of tracking_events default;
+create index tracking_events_time on tracking_events using brin (media_time);
+create index tracking_events_person on tracking_events (global_id, media_time);
+
+create table trajectories (
+  media_time     timestamptz not null,
+  environment_id text not null,
+  task_id        uuid not null,
+  frame_index    bigint not null,
+  global_id      uuid not null,
+  map_x real not null, map_y real not null,            -- metres, fused over cameras, smoothed
+  speed_mps      real not null,
+  uncertainty_m  real not null,
+  camera_ids     text[] not null,
+  primary key (task_id, global_id, frame_index, media_time)
+) partition by range (media_time);
+create table trajectories_default partition of trajectories default;
+create index trajectories_time on trajectories using brin (media_time);
+
+create table persons (
+  global_id       uuid primary key,
+  environment_id  text not null,
+  task_id         uuid not null,
+  first_seen      timestamptz not null,
+  last_seen       timestamptz not null,
+  cameras         text[] not null,
+  embedding_model text,                                -- vectors of two models are never compared
+  embedding       bytea                                -- float32, little endian
+);
+create index persons_by_time on persons (environment_id, last_seen desc);
+
+create table identity_decisions (
+  task_id         uuid not null,
+  frame_index     bigint not null,
+  ordinal         integer not null,                    -- within the set
+  media_time      timestamptz not null,
+  camera_id       text not null,
+  track_id        integer not null,
+  verdict         text not null,
+  global_id       uuid,
+  other_global_id uuid,
+  cosine real, metres real, seconds real, threshold real,
+  reason          text not null default '',
+  primary key (task_id, frame_index, ordinal)
+);
+create index identity_decisions_person on identity_decisions (global_id, media_time);
