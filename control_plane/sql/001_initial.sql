@@ -18,6 +18,7 @@ create table tasks (
   -- Where to go on after a crash: written in the same transaction as the rows it covers.
   frame_index    bigint not null default -1,
   checkpoint     bytea,
+  attempts       smallint not null default 0,  -- claims since the last stored set
   progress       jsonb not null default '{}'  -- last TaskProgress, so that Redis may be lost
 );
 create index tasks_by_age on tasks (created_at desc, task_id);

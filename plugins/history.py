@@ -1,0 +1,308 @@
+"""What a worker stores: rows into PostgreSQL, each exactly once, over crash and resume.
+
+One transaction holds the rows of a stretch of sets, the tracker's checkpoint after the last of
+them, and the advance of ``tasks.frame_index``. The advance happens only while this worker holds
+the task's lease and only forward, so a batch whose commit was cut off is either whole or absent,
+and sending it again is a no-op. While PostgreSQL is away, rows wait in memory.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from plugins.errors import DatabaseUnavailableError, LeaseLostError
+from plugins.messages import TaskProgress, TaskStatus
+
+log = structlog.get_logger()
+AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError)
+AWAY_ON_SERVER = (
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+LEASE_S = 15.0
+BEAT_S = 1.0
+MAX_BATCHES_WAITING = 600
+COMMAND_TIMEOUT_S = 10.0
+
+EVENT_COLUMNS = (
+    "media_time environment_id task_id camera_id frame_index track_id global_id "
+    "x1 y1 x2 y2 confidence map_x map_y map_uncertainty_m"
+).split()
+TRAJECTORY_COLUMNS = (
+    "media_time environment_id task_id frame_index global_id "
+    "map_x map_y speed_mps uncertainty_m camera_ids"
+).split()
+DECISION_COLUMNS = (
+    "task_id frame_index ordinal media_time camera_id track_id verdict global_id other_global_id "
+    "cosine metres seconds threshold reason"
+).split()
+PERSON_UPSERT = """
+insert into persons as p (global_id, environment_id, task_id, first_seen, last_seen, cameras,
+                          embedding_model, embedding)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (global_id) do update set
+  first_seen = least(p.first_seen, excluded.first_seen),
+  last_seen = greatest(p.last_seen, excluded.last_seen),
+  cameras = (select array_agg(distinct c order by c) from unnest(p.cameras || excluded.cameras) c),
+  embedding_model = coalesce(excluded.embedding_model, p.embedding_model),
+  embedding = coalesce(excluded.embedding, p.embedding)"""
+ADVANCE = """
+update tasks set frame_index = $3, checkpoint = $4, attempts = 0,
+                 lease_until = now() + make_interval(secs => $5)
+where task_id = $1 and lease_owner = $2 and frame_index < $3"""
+RENEW = """
+update tasks set lease_until = now() + make_interval(secs => $3), progress = $4
+where task_id = $1 and lease_owner = $2 returning stop_requested"""
+FINISH = """
+update tasks set status = $3, error = $4, progress = $5, lease_owner = null, lease_until = null,
+                 started_at = coalesce(started_at, now()),
+                 finished_at = case when $6 then now() end
+where task_id = $1 and lease_owner = $2"""
+SET_STATUS = """
+update tasks set status = $3, error = $4, progress = $5, started_at = coalesce(started_at, now())
+where task_id = $1 and lease_owner = $2"""
+# A merged person's rows become the older person's.
+MERGE_STATEMENTS = (
+    "update tracking_events set global_id = $2 where task_id = $3 and global_id = $1",
+    """delete from trajectories t where task_id = $3 and global_id = $1 and exists
+       (select 1 from trajectories o where o.task_id = $3 and o.global_id = $2
+        and o.frame_index = t.frame_index)""",
+    "update trajectories set global_id = $2 where task_id = $3 and global_id = $1",
+    """insert into persons as p select $2, environment_id, $3, first_seen, last_seen, cameras,
+         embedding_model, embedding from persons where global_id = $1
+       on conflict (global_id) do update set
+         first_seen = least(p.first_seen, excluded.first_seen),
+         last_seen = greatest(p.last_seen, excluded.last_seen),
+         cameras = (select array_agg(distinct c order by c)
+                    from unnest(p.cameras || excluded.cameras) c)""",
+    "delete from persons where global_id = $1 and global_id <> $2 and task_id = $3",
+)
+
+Row = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Batch:
+    """The rows of consecutive sets up to and including ``frame_index``, and the state after it.
+
+    Rows are tuples in the order of the column lists above; ``merges`` are (merged, kept) ids.
+    """
+
+    frame_index: int
+    checkpoint: bytes
+    events: list[Row] = field(default_factory=list)
+    trajectories: list[Row] = field(default_factory=list)
+    decisions: list[Row] = field(default_factory=list)
+    persons: list[Row] = field(default_factory=list)
+    merges: list[tuple[str, str]] = field(default_factory=list)
+
+
+class History:
+    """One task's writer: a thread with a connection of its own, and a bounded queue before it."""
+
+    def __init__(self, database_url: str, task_id: str, owner: str) -> None:
+        self.stop_requested = threading.Event()
+        self.failure: BaseException | None = None
+        self.committed_index = -1
+        self._url, self._task_id, self._owner = database_url, task_id, owner
+        self._batches: list[Batch] = []
+        self._changed = threading.Condition()
+        self._progress = TaskProgress()
+        self._status_due: tuple[TaskStatus, str | None] | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self._thread.start()
+
+    def add(self, batch: Batch) -> None:
+        """Hands a batch over; waits when too many wait already. Raises what ended the writer."""
+        with self._changed:
+            while len(self._batches) >= MAX_BATCHES_WAITING and self.failure is None:
+                self._changed.wait(1.0)
+            self._raise_failure()
+            self._batches.append(batch)
+            self._changed.notify_all()
+
+    def report(self, progress: TaskProgress) -> None:
+        """The state that goes into the task's row with the next heartbeat."""
+        with self._changed:
+            self._raise_failure()
+            if progress.status != self._progress.status:
+                self._status_due = (progress.status, progress.error)
+                self._changed.notify_all()
+            self._progress = progress
+
+    def finish(self, progress: TaskProgress, timeout_s: float = 120.0) -> None:
+        """Commits what waits and writes the final status; DatabaseUnavailableError when
+        PostgreSQL stays away for ``timeout_s`` (the lease then expires and the task is resumed).
+        """
+        with self._changed:
+            self._progress = progress
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
+        self._raise_failure()
+        if self._thread.is_alive():
+            raise DatabaseUnavailableError(
+                f"PostgreSQL at {self._url} has been away for {timeout_s:.0f} s: the last "
+                f"{len(self._batches)} batches are not stored; the task resumes from the last "
+                "stored set once a worker finds the database again"
+            )
+
+    def abandon(self) -> None:
+        """Ends without a final status: another worker goes on from the last commit."""
+        with self._changed:
+            self.failure = self.failure or LeaseLostError(f"task {self._task_id} was given up")
+            self._changed.notify_all()
+
+    def _raise_failure(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._write())
+        except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
+            with self._changed:
+                self.failure = error
+                self._changed.notify_all()
+
+    async def _write(self) -> None:
+        connection: asyncpg.Connection | None = None
+        while True:
+            batches, is_last = await asyncio.to_thread(self._wait)
+            if self.failure is not None:
+                return
+            try:
+                if connection is None or connection.is_closed():
+                    connection = await asyncpg.connect(
+                        self._url, timeout=5.0, command_timeout=COMMAND_TIMEOUT_S
+                    )
+                for batch in batches:
+                    await self._commit(connection, batch)
+                await self._beat(connection)
+                if is_last and not self._batches:
+                    await self._finish(connection)
+                    await connection.close()
+                    return
+            except (*AWAY, *AWAY_ON_SERVER) as error:
+                log.warning("database_away", waiting=len(self._batches), error=str(error))
+                if connection is not None:
+                    connection.terminate()
+                connection = None
+                await asyncio.sleep(0.5)
+
+    def _wait(self) -> tuple[list[Batch], bool]:
+        with self._changed:
+            if not self._batches and not self._closing and self._status_due is None:
+                self._changed.wait(BEAT_S)
+            return list(self._batches), self._closing
+
+    async def _commit(self, connection: asyncpg.Connection, batch: Batch) -> None:
+        async with connection.transaction():
+            advanced = await connection.execute(
+                ADVANCE, self._task_id, self._owner, batch.frame_index, batch.checkpoint, LEASE_S
+            )
+            if advanced == "UPDATE 1":
+                await _copy_rows(connection, self._task_id, batch)
+            elif not await self._is_stored(connection, batch):
+                raise LeaseLostError(f"another worker has taken task {self._task_id} over")
+        self.committed_index = batch.frame_index
+        with self._changed:
+            self._batches.remove(batch)
+            self._changed.notify_all()
+
+    async def _is_stored(self, connection: asyncpg.Connection, batch: Batch) -> bool:
+        row = await connection.fetchrow(
+            "select lease_owner, frame_index from tasks where task_id = $1", self._task_id
+        )
+        return bool(
+            row and row["lease_owner"] == self._owner and row["frame_index"] >= batch.frame_index
+        )
+
+    async def _beat(self, connection: asyncpg.Connection) -> None:
+        progress = msgspec.json.encode(self._progress).decode()
+        if self._status_due is not None:
+            status, error = self._status_due
+            await connection.execute(
+                SET_STATUS, self._task_id, self._owner, status, error, progress
+            )
+            self._status_due = None
+        row = await connection.fetchrow(RENEW, self._task_id, self._owner, LEASE_S, progress)
+        if row is None:
+            raise LeaseLostError(f"another worker has taken task {self._task_id} over")
+        if row["stop_requested"]:
+            self.stop_requested.set()
+
+    async def _finish(self, connection: asyncpg.Connection) -> None:
+        progress = self._progress
+        await connection.execute(
+            FINISH,
+            self._task_id,
+            self._owner,
+            progress.status,
+            progress.error,
+            msgspec.json.encode(progress).decode(),
+            progress.status in ("COMPLETED", "FAILED", "STOPPED"),
+        )
+
+
+async def _copy_rows(connection: asyncpg.Connection, task_id: str, batch: Batch) -> None:
+    tables: Sequence[tuple[str, list[Row], list[str]]] = (
+        ("tracking_events", batch.events, EVENT_COLUMNS),
+        ("trajectories", batch.trajectories, TRAJECTORY_COLUMNS),
+        ("identity_decisions", batch.decisions, DECISION_COLUMNS),
+    )
+    for table, rows, columns in tables:
+        if rows:
+            await connection.copy_records_to_table(table, records=rows, columns=columns)
+    if batch.persons:
+        await connection.executemany(PERSON_UPSERT, batch.persons)
+    for merged, kept in batch.merges:
+        for statement in MERGE_STATEMENTS:
+            await connection.execute(statement, merged, kept, task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """Where a task stands in the database: go on after ``frame_index`` with ``checkpoint``."""
+
+    frame_index: int
+    checkpoint: bytes | None
+
+
+async def read_state(database_url: str, task_id: str) -> StoredState:
+    """The last commit of a task; DatabaseUnavailableError when PostgreSQL does not answer."""
+    try:
+        connection = await asyncpg.connect(database_url, timeout=5.0)
+    except (*AWAY, *AWAY_ON_SERVER) as error:
+        raise DatabaseUnavailableError(
+            f"PostgreSQL at {database_url} does not answer ({error}): start it, or set DATABASE_URL"
+        ) from error
+    try:
+        row = await connection.fetchrow(
+            "select frame_index, checkpoint from tasks where task_id = $1", task_id
+        )
+    finally:
+        await connection.close()
+    return StoredState(row["frame_index"], row["checkpoint"]) if row else StoredState(-1, None)
+
+
+def wait_for_state(database_url: str, task_id: str, patience_s: float = 60.0) -> StoredState:
+    """read_state, tried again for a while."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return asyncio.run(read_state(database_url, task_id))
+        except DatabaseUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
