@@ -82,3 +82,17 @@ TEST_DATA = "SPOTON_TEST_DATA"
 
 def _parsed(field: str, text: str) -> object:
     return [part.strip() for part in text.split(",")] if field == "allowed_origins" else text
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give a child process the same settings."""
+    values = {field: getattr(settings, field) for field in Settings.__struct_fields__}
+    return {
+        PLAIN_NAMES.get(field, f"SPOTON_{field.upper()}"): _as_text(value)
+        for field, value in values.items()
+        if value is not None
+    }
+
+
+def _as_text(value: object) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)

@@ -117,6 +117,7 @@ class History:
         self._batches: list[Batch] = []
         self._changed = threading.Condition()
         self._progress = TaskProgress()
+        self._reported: TaskStatus = "QUEUED"
         self._status_due: tuple[TaskStatus, str | None] | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
@@ -135,7 +136,8 @@ class History:
         """The state that goes into the task's row with the next heartbeat."""
         with self._changed:
             self._raise_failure()
-            if progress.status != self._progress.status:
+            if progress.status != self._reported:
+                self._reported = progress.status
                 self._status_due = (progress.status, progress.error)
                 self._changed.notify_all()
             self._progress = progress
@@ -277,6 +279,7 @@ class StoredState:
 
     frame_index: int
     checkpoint: bytes | None
+    person_ids: frozenset[str] = frozenset()
 
 
 async def read_state(database_url: str, task_id: str) -> StoredState:
@@ -289,11 +292,15 @@ async def read_state(database_url: str, task_id: str) -> StoredState:
         ) from error
     try:
         row = await connection.fetchrow(
-            "select frame_index, checkpoint from tasks where task_id = $1", task_id
+            "select frame_index, checkpoint, array(select global_id::text from persons p "
+            "where p.task_id = t.task_id) as person_ids from tasks t where task_id = $1",
+            task_id,
         )
     finally:
         await connection.close()
-    return StoredState(row["frame_index"], row["checkpoint"]) if row else StoredState(-1, None)
+    if row is None:
+        return StoredState(-1, None)
+    return StoredState(row["frame_index"], row["checkpoint"], frozenset(row["person_ids"]))
 
 
 def wait_for_state(database_url: str, task_id: str, patience_s: float = 60.0) -> StoredState:

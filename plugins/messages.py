@@ -127,3 +127,19 @@ def frames_stream(task_id: str) -> str:
 def commands_list(task_id: str) -> str:
     """Redis list of JSON commands to the worker, read from the left."""
     return f"spoton:task:{task_id}:commands"
+
+
+class WorkerState(msgspec.Struct, frozen=True):
+    """What a worker process says of itself every second; it expires when the worker is gone."""
+
+    owner: str
+    task_ids: list[str]
+
+    def encode(self) -> bytes:
+        """JSON, as Redis holds it."""
+        return msgspec.json.encode(self)
+
+
+def worker_key(owner: str) -> str:
+    """Redis string with a short life: JSON of WorkerState."""
+    return f"spoton:worker:{owner}"

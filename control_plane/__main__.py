@@ -1,0 +1,63 @@
+"""The ``spoton`` command: each subcommand is one module of ``control_plane.commands``."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+
+from control_plane.logs import configure_logging
+from control_plane.settings import read_settings
+from plugins.errors import SpotOnError
+
+COMMANDS = {
+    "up": "start everything on this machine: services, control plane, worker",
+    "api": "serve the control plane (REST, WebSocket, live page)",
+    "worker": "take queued tasks and run them",
+    "run": "run one task here, without the control plane",
+    "models": "list models, or import an ONNX file",
+    "environments": "list environments, or check their files",
+    "openapi": "print the OpenAPI document",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn errors into one line on stderr and a non-zero status."""
+    args = parser(_wanted(sys.argv[1:] if argv is None else argv)).parse_args(argv)
+    try:
+        settings = read_settings()
+        configure_logging(settings.log_level, settings.log_format)
+        status: int = args.run(args, settings)
+    except SpotOnError as error:
+        print(f"spoton: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def parser(wanted: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line; only the wanted subcommand's module is imported."""
+    whole = argparse.ArgumentParser(
+        prog="spoton",
+        description="Multi-camera person tracking: one identity over four cameras, one floor plan.",
+        epilog="Settings come from SPOTON_* variables, DATABASE_URL, REDIS_URL, TRITON_URL and "
+        "S3_ENDPOINT_URL; services without a URL are started here.",
+    )
+    whole.add_argument("--version", action="version", version="SpotOn 0.1.0")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if name == wanted:
+            module = importlib.import_module(f"control_plane.commands.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return whole
+
+
+def _wanted(argv: Sequence[str]) -> str | None:
+    return next((word for word in argv if word in COMMANDS), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

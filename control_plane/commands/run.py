@@ -1,0 +1,123 @@
+"""``spoton run``: one task on this machine, without the control plane."""
+
+import argparse
+import asyncio
+import os
+import socket
+import uuid
+
+import msgspec
+
+from control_plane.terminal import print_json
+from control_plane.embedded import running_services
+from control_plane.logs import configure_logging
+from control_plane.terminal import closing_table, console, task_progress_bar
+from control_plane.settings import Settings
+from control_plane.store import Store
+from control_plane.worker_settings import worker_settings
+from homography.environment import Environment, load_environments
+from plugins.errors import InvalidInputError, UnknownEnvironmentError
+from plugins.media_time import parse_rfc3339
+from plugins.messages import TaskProgress, TaskRequest
+from plugins.worker import run_task
+
+LEASE_S = 15.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The task, and how its result is printed."""
+    parser.add_argument("--environment", "-e", required=True, help="id of the environment")
+    parser.add_argument(
+        "--start", help="media time to start at, RFC 3339; default: the recording's"
+    )
+    parser.add_argument("--end", help="media time to end at")
+    parser.add_argument(
+        "--speed",
+        default="max",
+        type=speed,
+        help="factor of real time (0.25 to 4: late sets are dropped), or max (default: as fast as "
+        "the machine can, nothing is dropped)",
+    )
+    parser.add_argument("--cameras", default="", help="comma-separated; default: all")
+    parser.add_argument("--seed", type=int, help="names the identities: same input, same ids")
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+
+
+def speed(text: str) -> float | None:
+    """The value of ``--speed``; None is as fast as the machine can."""
+    if text == "max":
+        return None
+    value = float(text)
+    if not 0.25 <= value <= 4:
+        raise argparse.ArgumentTypeError(f"{text} is not max or between 0.25 and 4")
+    return value
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Runs it in this process and prints the closing table or JSON object."""
+    configure_logging("warning", settings.log_format)
+    catalogue = load_environments(settings.environment_folders())
+    request = _request(args)
+    if args.environment not in catalogue.environments:
+        known = ", ".join(catalogue.environments)
+        raise UnknownEnvironmentError(
+            f"there is no environment {args.environment!r}; known: {known}. "
+            "Add one by a file in the folder that SPOTON_ENVIRONMENTS_DIR names"
+        )
+    environment = catalogue.environments[args.environment]
+    with console.status("starting services") as status:
+        services = running_services(settings, lambda name: status.update(f"starting {name}"))
+        with services as complete:
+            status.stop()
+            progress = _play(request, environment, complete)
+    if args.json:
+        print_json(summary(progress))
+    else:
+        console.print(closing_table(progress))
+    return 0 if progress.status in ("COMPLETED", "STOPPED") else 1
+
+
+def _request(args: argparse.Namespace) -> TaskRequest:
+    for name in ("start", "end"):
+        if getattr(args, name):
+            parse_rfc3339(getattr(args, name))
+    if args.start and args.end and parse_rfc3339(args.start) >= parse_rfc3339(args.end):
+        raise InvalidInputError(f"--start {args.start} is not before --end {args.end}")
+    return TaskRequest(
+        task_id=str(uuid.uuid4()),
+        environment_id=args.environment,
+        cameras=[camera.strip() for camera in args.cameras.split(",") if camera.strip()],
+        start_time=args.start,
+        end_time=args.end,
+        speed=args.speed,
+        seed=args.seed,
+    )
+
+
+def _play(request: TaskRequest, environment: Environment, settings: Settings) -> TaskProgress:
+    owner = f"run:{socket.gethostname()}:{os.getpid()}"
+    asyncio.run(_enlist(settings, request, owner))
+    with task_progress_bar(environment.name) as show:
+        return run_task(request, environment, worker_settings(settings), owner, show)
+
+
+async def _enlist(settings: Settings, request: TaskRequest, owner: str) -> None:
+    store = Store(settings.database_url or "")
+    try:
+        await store.create_task(request, owner=owner, lease_s=LEASE_S)
+    finally:
+        await store.close()
+
+
+def summary(progress: TaskProgress) -> dict[str, object]:
+    """The JSON object of ``--json``."""
+    return {
+        "status": progress.status,
+        "error": progress.error,
+        "sets": progress.sets,
+        "dropped": progress.dropped,
+        "persons": progress.persons,
+        "sets_per_s": progress.sets_per_s,
+        "stage_ms": progress.stage_ms,
+        "cameras": msgspec.to_builtins(progress.cameras),
+    }

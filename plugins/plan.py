@@ -1,0 +1,75 @@
+"""Which cameras and which stretch of their recordings a task plays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from homography.environment import Camera, Environment
+from plugins.errors import InvalidTimeRangeError, MissingRecordingError, UnknownCameraError
+from plugins.media.object_store import ObjectStore
+from plugins.media.timeline import Recording, read_timelines
+from plugins.media_time import from_datetime, parse_rfc3339, to_rfc3339
+from plugins.messages import TaskRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Cameras, their recordings, and the media-time range to play."""
+
+    cameras: tuple[Camera, ...]
+    recordings: Mapping[str, Recording]
+    start_ns: int
+    end_ns: int
+    rate_hz: float
+
+
+def make_plan(request: TaskRequest, environment: Environment, store: ObjectStore) -> Plan:
+    """Lists the recordings and chooses. UnknownCameraError, InvalidTimeRangeError,
+    MissingRecordingError when no camera has anything to play, ObjectStoreUnavailableError.
+    """
+    cameras = chosen_cameras(environment, request.cameras)
+    recordings = environment_recordings(environment, cameras, store)
+    start_ns, end_ns = chosen_range(recordings, request, environment)
+    return Plan(cameras, recordings, start_ns, end_ns, environment.rate_hz)
+
+
+def environment_recordings(
+    environment: Environment, cameras: Sequence[Camera], store: ObjectStore
+) -> dict[str, Recording]:
+    """The recordings of these cameras on the environment's clock."""
+    folders = {camera.camera_id: camera.recording_folder for camera in cameras}
+    start_ns = from_datetime(environment.recording_start)
+    return read_timelines(store, environment.object_store_prefix, folders, start_ns)
+
+
+def chosen_cameras(environment: Environment, wanted: Sequence[str]) -> tuple[Camera, ...]:
+    """The wanted cameras, or all when none is named."""
+    known = {camera.camera_id: camera for camera in environment.cameras}
+    for camera_id in wanted:
+        if camera_id not in known:
+            raise UnknownCameraError(
+                f"environment {environment.environment_id} has no camera {camera_id!r}; "
+                f"its cameras are {', '.join(known)}"
+            )
+    return tuple(known[camera_id] for camera_id in wanted) or environment.cameras
+
+
+def chosen_range(
+    recordings: Mapping[str, Recording], request: TaskRequest, environment: Environment
+) -> tuple[int, int]:
+    """The wanted range cut to what is recorded; ns of media time, start before end."""
+    recorded = [r for r in recordings.values() if r.sub_videos]
+    if not recorded:
+        problems = "; ".join(p for r in recordings.values() for p in r.problems)
+        raise MissingRecordingError(
+            f"environment {environment.environment_id} has nothing to play: {problems}"
+        )
+    first, last = min(r.start_ns for r in recorded), max(r.end_ns for r in recorded)
+    start_ns = max(first, parse_rfc3339(request.start_time) if request.start_time else first)
+    end_ns = min(last, parse_rfc3339(request.end_time) if request.end_time else last)
+    if start_ns >= end_ns:
+        raise InvalidTimeRangeError(
+            f"nothing is recorded from {request.start_time or 'the start'} to "
+            f"{request.end_time or 'the end'}: environment {environment.environment_id} has "
+            f"recordings from {to_rfc3339(first)} to {to_rfc3339(last)}"
+        )
+    return start_ns, end_ns

@@ -1,0 +1,397 @@
+"""One task, top to bottom: list → fetch → decode → detect → track → publish → store.
+
+Each stage runs in a thread of its own, a bounded queue behind it (``playback.Ahead``): while one
+set is with the detector, the next is decoded and the one before is published.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import msgspec
+import structlog
+
+from homography.environment import Environment
+from plugins.errors import LeaseLostError, RecordingError, SpotOnError
+from plugins.frames import NS_PER_S, Detections, Frame, FrameSet
+from plugins.gst.cpu_graph import CpuGraph
+from plugins.history import History, StoredState, wait_for_state
+from plugins.inference.detector import Detector
+from plugins.inference.embedder import Embedder
+from plugins.inference.triton_client import Triton
+from plugins.live import LiveLimits, LivePublisher
+from plugins.media.cache import ClipCache, Prefetcher
+from plugins.media.jpeg import encode_jpeg
+from plugins.media.object_store import ObjectStore, open_object_store
+from plugins.messages import CameraProgress, TaskProgress, TaskRequest, TaskStatus
+from plugins.plan import Plan, make_plan
+from plugins.playback import Ahead, Pace, run_ahead
+from plugins.records import BatchBuilder, TaskNames, source_at, tracking_update
+from plugins.timing import StageTimes
+from plugins.tracking.identities import SetResult, Tracker
+from plugins.tracking.parameters import TrackingParameters
+from plugins.wire import encode_set
+
+log = structlog.get_logger()
+CHECKPOINT_SETS = 20
+CHECKPOINT_S = 2.0
+PROGRESS_S = 0.25
+QUEUE_DEPTH = 2
+JPEG_THREADS = 2
+SERVICE_PATIENCE_S = 60.0
+JOIN_S = 5.0
+
+T = TypeVar("T")
+OnProgress = Callable[[TaskProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Where the services are, and how much a task may keep."""
+
+    database_url: str
+    redis_url: str
+    triton_url: str
+    store_url: str
+    s3_endpoint_url: str | None
+    cache_dir: Path
+    cache_max_bytes: int
+    frames_kept: int
+    updates_kept: int
+    jpeg_quality: int
+    score_threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedSet:
+    """A set after the detector; its JPEGs are being made meanwhile."""
+
+    frame_set: FrameSet
+    detections: Mapping[str, Detections]
+    jpegs: Mapping[str, "Future[bytes]"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedSet:
+    """A set with identities; ``checkpoint`` is the tracker's state after it, when one was due."""
+
+    detected: DetectedSet
+    result: SetResult
+    checkpoint: bytes | None
+
+
+def run_task(
+    request: TaskRequest,
+    environment: Environment,
+    settings: WorkerSettings,
+    owner: str,
+    on_progress: OnProgress = lambda _: None,
+) -> TaskProgress:
+    """Runs a task whose lease ``owner`` holds, from its last stored set to the end.
+
+    Returns the final state, FAILED included: then ``error`` says what to do. LeaseLostError and
+    DatabaseUnavailableError are raised: the task goes on in another worker, or later.
+    """
+    cv2.setNumThreads(1)
+    structlog.contextvars.bind_contextvars(task_id=request.task_id)
+    run = TaskRun(request, environment, settings, owner, on_progress)
+    try:
+        run.play()
+    except LeaseLostError:
+        run.abandon()
+        raise
+    except SpotOnError as error:
+        run.fail(str(error))
+    except Exception as error:
+        log.exception("task_crashed")
+        run.fail(f"unexpected {type(error).__name__}: {error}; the worker's log has the details")
+    return run.finish()
+
+
+class TaskRun:
+    """The parts one running task holds, and the stages that pass its sets along."""
+
+    def __init__(
+        self,
+        request: TaskRequest,
+        environment: Environment,
+        settings: WorkerSettings,
+        owner: str,
+        on_progress: OnProgress,
+    ) -> None:
+        self.request, self.environment, self.settings = request, environment, settings
+        self.names = TaskNames(request.task_id, environment.environment_id)
+        self.times = StageTimes()
+        self.pace = Pace(request.speed)
+        self.progress = TaskProgress()
+        self.history = History(settings.database_url, request.task_id, owner)
+        limits = LiveLimits(settings.frames_kept, settings.updates_kept)
+        self.live = LivePublisher(settings.redis_url, request.task_id, limits)
+        self._on_progress = on_progress
+        self._reported_at = self._checkpoint_at = self._began_at = time.monotonic()
+        self._sets_before = 0
+        self._persons: set[str] = set()
+        self._threads: list[threading.Thread] = []
+        self._stop = threading.Event()
+
+    def play(self) -> None:
+        """All of it, until the recordings end or somebody stops the task."""
+        self._enter("INITIALIZING", "connecting to the database and to Triton")
+        stored = wait_for_state(
+            self.settings.database_url, self.request.task_id, SERVICE_PATIENCE_S
+        )
+        self._persons.update(stored.person_ids)
+        self.progress.sets = self._sets_before = stored.frame_index + 1
+        with contextlib.ExitStack() as stack:
+            triton = stack.enter_context(contextlib.closing(Triton(self.settings.triton_url)))
+            detector = Detector(triton, score_threshold=self.settings.score_threshold)
+            embedder = Embedder(triton)
+            plan = self._plan()
+            tracker = self._tracker(plan, embedder.model_version, stored)
+            stack.callback(self._join)
+            graph = stack.enter_context(self._graph(plan, stored.frame_index + 1))
+            encoders = stack.enter_context(ThreadPoolExecutor(JPEG_THREADS, "jpeg"))
+            sets = self._stage(stack, "align", lambda out: self._align(graph, out))
+            detected = self._stage(
+                stack, "detect", lambda out: self._detect(sets, detector, encoders, out)
+            )
+            tracked = self._stage(
+                stack, "track", lambda out: self._track(detected, tracker, embedder, out)
+            )
+            self._deliver(tracked, plan, graph, BatchBuilder(self.names, embedder.model_version))
+        self._check_cameras()
+        self._enter("STOPPED" if self._stop.is_set() else "COMPLETED", "")
+
+    def fail(self, error: str) -> None:
+        """FAILED, with the one line that says what to do."""
+        log.error("task_failed", error=error)
+        self.progress.error = error
+        self.progress.status = "FAILED"
+
+    def abandon(self) -> None:
+        """Leaves the task to the worker that holds it now."""
+        self.history.abandon()
+        self.live.close()
+
+    def finish(self) -> TaskProgress:
+        """Stores what waits and the final state, tells the living, closes."""
+        self.progress.stage_ms = self.times.percentiles_ms()
+        if self.progress.status == "COMPLETED":
+            self.progress.progress = 1.0
+        self.progress.eta_s = None
+        try:
+            self.history.finish(self.progress)
+        finally:
+            self.live.publish_progress(self.progress)
+            self.live.close()
+            self._on_progress(self.progress)
+        return self.progress
+
+    def _plan(self) -> Plan:
+        self._enter("DOWNLOADING", "listing the recordings")
+        plan = make_plan(self.request, self.environment, self._store())
+        for camera_id, recording in plan.recordings.items():
+            error = recording.problems[0] if recording.problems else None
+            self.progress.cameras[camera_id] = CameraProgress(error=error)
+        return plan
+
+    def _store(self) -> ObjectStore:
+        return open_object_store(
+            self.settings.store_url, endpoint_url=self.settings.s3_endpoint_url
+        )
+
+    @contextlib.contextmanager
+    def _graph(self, plan: Plan, start_index: int) -> Iterator[CpuGraph]:
+        self._enter("EXTRACTING", "fetching the first sub-videos and starting the decoders")
+        settings = self.settings
+        cache = ClipCache(settings.cache_dir, self._store(), settings.cache_max_bytes)
+        start_ns = plan.start_ns + round(start_index * NS_PER_S / plan.rate_hz)
+        playable = {c: r.sub_videos for c, r in plan.recordings.items() if r.sub_videos}
+        with contextlib.closing(Prefetcher(cache, playable, start_ns, plan.end_ns)) as prefetcher:
+            graph = CpuGraph(
+                {camera_id: prefetcher.clips(camera_id) for camera_id in playable},
+                plan.start_ns,
+                plan.end_ns,
+                plan.rate_hz,
+                start_index=start_index,
+            )
+            with contextlib.closing(graph):
+                yield graph
+
+    def _tracker(self, plan: Plan, embedding_model: str, stored: StoredState) -> Tracker:
+        planes = {camera.camera_id: camera.ground_plane for camera in plan.cameras}
+        parameters = TrackingParameters()
+        if stored.checkpoint:
+            log.info("task_resumed", frame_index=stored.frame_index + 1)
+            return Tracker.restore(stored.checkpoint, planes, parameters)
+        seed = self.request.task_id if self.request.seed is None else str(self.request.seed)
+        identity_seed = f"{self.environment.environment_id}/{seed}"
+        return Tracker(planes, parameters, identity_seed, embedding_model)
+
+    def _stage(
+        self, stack: contextlib.ExitStack, name: str, source: Callable[[Ahead[T]], None]
+    ) -> Ahead[T]:
+        ahead, thread = run_ahead(source, QUEUE_DEPTH, name)
+        self._threads.append(thread)
+        stack.callback(ahead.close)
+        return ahead
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join(JOIN_S)
+
+    def _align(self, graph: CpuGraph, out: Ahead[FrameSet]) -> None:
+        self.pace.release(graph.sets(), out)
+
+    def _detect(
+        self,
+        sets: Iterable[FrameSet],
+        detector: Detector,
+        encoders: ThreadPoolExecutor,
+        out: Ahead[DetectedSet],
+    ) -> None:
+        for frame_set in sets:
+            jpegs = {c: encoders.submit(self._encode, f) for c, f in frame_set.frames.items()}
+            with self.times.measure("detect"):
+                found = detector.detect(list(frame_set.frames.values()))
+            detections = dict(zip(frame_set.frames, found, strict=True))
+            if not out.put(DetectedSet(frame_set, detections, jpegs)):
+                return
+
+    def _encode(self, frame: Frame) -> bytes:
+        with self.times.measure("encode"):
+            return encode_jpeg(frame, self.settings.jpeg_quality)
+
+    def _track(
+        self,
+        detected: Iterable[DetectedSet],
+        tracker: Tracker,
+        embedder: Embedder,
+        out: Ahead[TrackedSet],
+    ) -> None:
+        for item in detected:
+            frames = item.frame_set.frames
+            with self.times.measure("track"):
+                wanted = tracker.associate(
+                    item.frame_set.index, item.frame_set.media_time_ns, item.detections
+                )
+            with self.times.measure("embed"):
+                crops = [(frames[w.camera_id], w.bbox_xyxy) for w in wanted]
+                embeddings = embedder.embed(crops)
+            with self.times.measure("match"):
+                result = tracker.identify(embeddings)
+            checkpoint = tracker.snapshot() if self._is_checkpoint_due(item.frame_set) else None
+            if not out.put(TrackedSet(item, result, checkpoint)):
+                return
+
+    def _is_checkpoint_due(self, frame_set: FrameSet) -> bool:
+        now = time.monotonic()
+        if frame_set.index % CHECKPOINT_SETS and now - self._checkpoint_at < CHECKPOINT_S:
+            return False
+        self._checkpoint_at = now
+        return True
+
+    def _deliver(
+        self, tracked: Iterable[TrackedSet], plan: Plan, graph: CpuGraph, rows: BatchBuilder
+    ) -> None:
+        last_index = -1
+        for item in tracked:
+            frame_set = item.detected.frame_set
+            if last_index < 0:
+                self._began_at = time.monotonic()
+                self._enter("PROCESSING", "")
+            last_index = frame_set.index
+            self._publish(item, plan)
+            rows.add(frame_set, item.result)
+            if item.checkpoint is not None:
+                self.history.add(rows.build(frame_set.index, item.checkpoint))
+            self._update_progress(frame_set, plan, graph)
+            if self._stop.is_set() or self.history.stop_requested.is_set():
+                self._stop.set()
+                break
+        self._read_cameras(graph)
+        if rows.sets:
+            self.history.add(rows.build(last_index, b""))
+
+    def _publish(self, item: TrackedSet, plan: Plan) -> None:
+        frame_set = item.detected.frame_set
+        jpegs = {camera_id: jpeg.result() for camera_id, jpeg in item.detected.jpegs.items()}
+        with self.times.measure("publish"):
+            sources = {
+                c: source_at(plan.recordings[c].sub_videos, f.media_time_ns)
+                for c, f in frame_set.frames.items()
+            }
+            update = tracking_update(frame_set, item.result, self.names, sources, time.time_ns())
+            update_json = msgspec.json.encode(update)
+            binary_set = encode_set(
+                frame_set.index,
+                frame_set.media_time_ns,
+                update_json,
+                jpegs,
+                self.settings.jpeg_quality,
+                is_incomplete=len(jpegs) < len(plan.cameras),
+            )
+            self.live.publish(update, update_json, binary_set)
+        self.times.add("arrival_to_publish", time.perf_counter() - frame_set.arrived_s)
+        self._persons.update(p.global_id for p in item.result.positions)
+        self._persons.difference_update(
+            d.other_global_id
+            for d in item.result.decisions
+            if d.verdict == "merged" and d.other_global_id
+        )
+
+    def _update_progress(self, frame_set: FrameSet, plan: Plan, graph: CpuGraph) -> None:
+        progress = self.progress
+        progress.sets += 1
+        progress.frame_index = frame_set.index
+        now = time.monotonic()
+        if now - self._reported_at < PROGRESS_S:
+            return
+        self._reported_at = now
+        elapsed = max(now - self._began_at, 1e-3)
+        done_ns, whole_ns = frame_set.media_time_ns - plan.start_ns, plan.end_ns - plan.start_ns
+        progress.progress = round(min(done_ns / whole_ns, 1.0), 4)
+        progress.sets_per_s = round((progress.sets - self._sets_before) / elapsed, 2)
+        left_sets = (whole_ns - done_ns) / NS_PER_S * plan.rate_hz
+        progress.eta_s = round(left_sets / max(progress.sets_per_s, 0.01), 1)
+        self._read_cameras(graph)
+        self._tell()
+
+    def _read_cameras(self, graph: CpuGraph) -> None:
+        self.progress.dropped = self.pace.dropped
+        self.progress.persons = len(self._persons)
+        elapsed = max(time.monotonic() - self._began_at, 1e-3)
+        self.progress.sets_per_s = round((self.progress.sets - self._sets_before) / elapsed, 2)
+        for camera_id, state in graph.states.items():
+            camera = self.progress.cameras[camera_id]
+            camera.frames, camera.missing, camera.corrupt = (
+                state.frames,
+                state.missing,
+                state.corrupt,
+            )
+            camera.fps = round(state.frames / elapsed, 2)
+            camera.error = camera.error or (state.problems[0] if state.problems else None)
+
+    def _check_cameras(self) -> None:
+        if self.progress.sets == 0 and not self._stop.is_set():
+            errors = [f"{c}: {s.error}" for c, s in self.progress.cameras.items() if s.error]
+            raise RecordingError("no camera could be played; " + "; ".join(errors))
+
+    def _enter(self, status: TaskStatus, message: str) -> None:
+        log.info("task_status", status=status)
+        self.progress.status, self.progress.message = status, message
+        self._tell()
+
+    def _tell(self) -> None:
+        self.progress.stage_ms = self.times.percentiles_ms()
+        self.history.report(self.progress)
+        for command in self.live.publish_progress(self.progress):
+            if command.get("type") == "stop":
+                self._stop.set()
+        self._on_progress(self.progress)
