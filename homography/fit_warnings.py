@@ -11,7 +11,7 @@ _ENOUGH_PAIRS = 6
 _POOR_RMSE_M = 0.3
 _POOR_LEAVE_ONE_OUT_M = 1.0
 _MIN_THINNESS = 0.08
-_MIN_COVERED = 0.25
+_MIN_COVERED = 0.2
 
 
 def point_warnings(

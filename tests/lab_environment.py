@@ -53,7 +53,7 @@ def write_lab_environment(
     return path
 
 
-def _camera(camera_id: str, calibration: dict) -> str:
+def _camera(camera_id: str, calibration: dict[str, list[float]]) -> str:
     return _CAMERA.format(
         camera_id=camera_id,
         matrix=calibration["H_undistorted_image_to_ground_m"],

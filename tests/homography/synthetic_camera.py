@@ -50,9 +50,7 @@ def camera_looking_at(
     right = np.cross(forward, (0.0, 0.0, 1.0))
     right /= np.linalg.norm(right)
     R = np.stack([right, np.cross(forward, right), forward])
-    K = np.array(
-        [[focal_px, 0, (WIDTH - 1) / 2], [0, focal_px, (HEIGHT - 1) / 2], [0.0, 0.0, 1.0]]
-    )
+    K = np.array([[focal_px, 0, (WIDTH - 1) / 2], [0, focal_px, (HEIGHT - 1) / 2], [0.0, 0.0, 1.0]])
     return SyntheticCamera(K, R, -R @ centre, np.asarray(distortion, dtype=float))
 
 

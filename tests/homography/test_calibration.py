@@ -113,7 +113,9 @@ def test_stated_uncertainty_is_the_real_one():
         )
         points = plane.to_ground(px, sigma_px=0.0)
         error = points.position_m - position
-        whitened.append(np.einsum("ni,nij,nj->n", error, np.linalg.inv(points.covariance_m2), error))
+        whitened.append(
+            np.einsum("ni,nij,nj->n", error, np.linalg.inv(points.covariance_m2), error)
+        )
     # Chi-square of two degrees of freedom: mean 2.
     assert np.mean(whitened, axis=0) == pytest.approx([2.0] * 3, rel=0.3)
 
