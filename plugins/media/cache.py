@@ -83,8 +83,8 @@ class ClipCache:
     ) -> Path:
         """The object as a local file that stays until ``release(path)`` or ``close()``.
 
-        A file of a ``file://`` store is used where it lies. ``on_bytes`` hears how many bytes more
-        are there. Raises MissingRecordingError, InvalidInputError, UnavailableError (the store's,
+        A file of a ``file://`` store is used where it lies. ``on_bytes`` hears how many bytes
+        are there so far. Raises MissingRecordingError, InvalidInputError, UnavailableError (the store's,
         or this machine's disk is full) and FetchStopped.
         """
         local = self._store.local_path(key)
@@ -112,7 +112,9 @@ class ClipCache:
 
     def close(self) -> None:
         """Releases everything."""
-        for path in [p for p, leases in list(self._leases.items()) for _ in leases]:
+        with self._lock:
+            held = [path for path, leases in self._leases.items() for _ in leases]
+        for path in held:
             self.release(path)
 
     def _lease(self, path: Path, found: StoredObject) -> bool:
@@ -192,7 +194,7 @@ class ClipCache:
             )
         return hashes
 
-    def _append(self, descriptor: int, hashes: "Hashes", task: _Fetch) -> None:
+    def _append(self, descriptor: int, hashes: Hashes, task: _Fetch) -> None:
         task.on_bytes(hashes.size)
         if hashes.size >= task.found.size:
             return

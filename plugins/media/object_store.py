@@ -1,13 +1,14 @@
 """Where recordings and exports lie: S3 and its likes, or a folder through the same narrow seam."""
 
 import contextlib
+import io
 import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from plugins.errors import InvalidInputError, MissingRecordingError, ObjectStoreUnavailableError
@@ -163,11 +164,11 @@ class FolderStore:
         """As ``ObjectStore.put``: written beside, synced, then renamed."""
         path = self._path(key)
         self._require_folder()
-        with self._failures(key):
+        with opened(source) as origin, self._failures(key):
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.upload")
             try:
-                _write_synced(part, source)
+                _write_synced(part, origin)
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
@@ -252,12 +253,13 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(at) / name
 
 
-def _write_synced(path: Path, source: Path | bytes) -> None:
+def opened(source: Path | bytes) -> BinaryIO:
+    """The bytes of either, to be read once."""
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _write_synced(path: Path, origin: BinaryIO) -> None:
     with path.open("xb") as target:
-        if isinstance(source, bytes):
-            target.write(source)
-        else:
-            with source.open("rb") as origin:
-                shutil.copyfileobj(origin, target, CHUNK_BYTES)
+        shutil.copyfileobj(origin, target, CHUNK_BYTES)
         target.flush()
         os.fsync(target.fileno())

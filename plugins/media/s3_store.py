@@ -1,7 +1,6 @@
 """An S3 bucket, or any store that speaks its protocol, as an ``ObjectStore``."""
 
 import contextlib
-import io
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,7 @@ from plugins.errors import (
     ObjectStoreUnavailableError,
     SpotOnError,
 )
-from plugins.media.object_store import CHUNK_BYTES, StoredObject, checked_key, has_object
+from plugins.media.object_store import CHUNK_BYTES, StoredObject, checked_key, has_object, opened
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -147,8 +146,7 @@ class S3Store:
     def put(self, key: str, source: Path | bytes) -> StoredObject:
         """As ``ObjectStore.put``; large files go up in parts."""
         name = self._full(key)
-        opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-        with opened as file, self._failures(key):
+        with opened(source) as file, self._failures(key):
             self._client.upload_fileobj(file, self._bucket, name)
         return self.head(key)
 
@@ -205,6 +203,10 @@ class S3Store:
                 f"no usable credentials for {self._where}: {e}; set AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, or give this machine a profile or role"
             ) from e
+        except RecursionError as error:  # botocore follows redirects without end
+            raise InvalidInputError(
+                f"{self._where} redirects in circles: check the endpoint and the region"
+            ) from error
         except ParamValidationError as error:
             raise InvalidInputError(f"{self._where}: {error}; correct the S3 URL") from error
         except (BotoCoreError, Boto3Error, HTTPError, ResponseParserError, OSError) as error:
