@@ -5,7 +5,6 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-
 from control_plane.logs import configure_logging
 from control_plane.settings import read_settings
 from plugins.errors import SpotOnError

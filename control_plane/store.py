@@ -42,8 +42,10 @@ COLUMNS = """task_id, environment_id, request, status, error, stop_requested, cr
   started_at, finished_at, frame_index, progress"""
 UNFINISHED = "status not in ('COMPLETED','FAILED','STOPPED')"
 NOBODY_HOLDS = "(lease_until is null or lease_until < now())"
-INSERT = f"""insert into tasks (task_id, environment_id, request, progress)
-  values ($1, $2, $3::jsonb, $4::jsonb) returning {COLUMNS}"""  # noqa: S608  # constants only
+INSERT = f"""insert into tasks
+    (task_id, environment_id, request, progress, lease_owner, lease_until)
+  values ($1, $2, $3::jsonb, $4::jsonb, $5, now() + make_interval(secs => $6))
+  returning {COLUMNS}"""  # noqa: S608  # constants only
 SELECT_PAGE = f"""select {COLUMNS} from tasks
   where ($1::text is null or status = $1) and ($2::text is null or environment_id = $2)
     and ($3::timestamptz is null or created_at < $3 or (created_at = $3 and task_id > $4))
@@ -173,14 +175,24 @@ class Store:
                 for first, after in months(start, end):
                     await _ensure_partition(connection, table, first, after)
 
-    async def create_task(self, request: TaskRequest) -> TaskRow:
-        """Queues a task; an id that is there already raises InvalidInputError."""
+    async def create_task(
+        self, request: TaskRequest, owner: str | None = None, lease_s: float = 0.0
+    ) -> TaskRow:
+        """Queues a task, or gives it to ``owner`` at once; an id that is there already raises
+        InvalidInputError.
+        """
         encoded = msgspec.json.encode(request).decode()
         progress = msgspec.json.encode(TaskProgress()).decode()
         async with self.connection() as connection:
             try:
                 row = await connection.fetchrow(
-                    INSERT, uuid.UUID(request.task_id), request.environment_id, encoded, progress
+                    INSERT,
+                    uuid.UUID(request.task_id),
+                    request.environment_id,
+                    encoded,
+                    progress,
+                    owner,
+                    float(lease_s),
                 )
             except asyncpg.UniqueViolationError as error:
                 raise InvalidInputError(f"task {request.task_id} exists already") from error

@@ -21,8 +21,12 @@ from plugins.errors import DatabaseUnavailableError, LeaseLostError
 from plugins.messages import TaskProgress, TaskStatus
 
 log = structlog.get_logger()
-AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError)
-AWAY_ON_SERVER = (
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # asyncpg's own confusion when a connection is cut mid-COPY
+    asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -195,7 +199,7 @@ class History:
                     await self._finish(connection)
                     await connection.close()
                     return
-            except (*AWAY, *AWAY_ON_SERVER) as error:
+            except AWAY as error:
                 log.warning("database_away", waiting=len(self._batches), error=str(error))
                 if connection is not None:
                     connection.terminate()
@@ -286,7 +290,7 @@ async def read_state(database_url: str, task_id: str) -> StoredState:
     """The last commit of a task; DatabaseUnavailableError when PostgreSQL does not answer."""
     try:
         connection = await asyncpg.connect(database_url, timeout=5.0)
-    except (*AWAY, *AWAY_ON_SERVER) as error:
+    except AWAY as error:
         raise DatabaseUnavailableError(
             f"PostgreSQL at {database_url} does not answer ({error}): start it, or set DATABASE_URL"
         ) from error

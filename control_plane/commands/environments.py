@@ -7,8 +7,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from control_plane.terminal import print_json
 from control_plane.settings import Settings
+from control_plane.terminal import print_json
 from homography.environment import Environment, Finding, check_environment, load_environments
 from plugins.errors import UnknownEnvironmentError
 

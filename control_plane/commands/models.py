@@ -7,8 +7,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from control_plane.terminal import print_json
 from control_plane.settings import Settings
+from control_plane.terminal import print_json
 from plugins.errors import InvalidInputError
 from plugins.inference.model_import import LAYOUTS, import_model, list_models
 

@@ -8,12 +8,11 @@ import uuid
 
 import msgspec
 
-from control_plane.terminal import print_json
 from control_plane.embedded import running_services
 from control_plane.logs import configure_logging
-from control_plane.terminal import closing_table, console, task_progress_bar
 from control_plane.settings import Settings
 from control_plane.store import Store
+from control_plane.terminal import closing_table, console, print_json, task_progress_bar
 from control_plane.worker_settings import worker_settings
 from homography.environment import Environment, load_environments
 from plugins.errors import InvalidInputError, UnknownEnvironmentError

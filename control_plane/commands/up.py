@@ -20,8 +20,8 @@ import msgspec
 from control_plane.commands.run import speed
 from control_plane.embedded import check_port, die_with_parent, running_services
 from control_plane.logs import configure_logging
-from control_plane.terminal import closing_table, console, task_progress_bar
 from control_plane.settings import Settings, as_environment
+from control_plane.terminal import closing_table, console, task_progress_bar
 from plugins.errors import SpotOnError
 from plugins.messages import TERMINAL_STATUSES, TaskProgress
 

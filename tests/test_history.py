@@ -1,0 +1,153 @@
+"""What is stored, over a real PostgreSQL: each row once, whatever dies in between."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import msgspec
+import pytest
+
+from control_plane.store import Store
+from plugins.errors import LeaseLostError
+from plugins.history import Batch, History, wait_for_state
+from plugins.messages import TaskProgress, TaskRequest
+from tests.services import postgres_url
+
+START = datetime(2024, 5, 1, 9, tzinfo=UTC)
+OWNER = "worker-a"
+
+
+@pytest.fixture(scope="module")
+def database():
+    return postgres_url()
+
+
+@pytest.fixture
+def task_id(database):
+    """A task that OWNER holds the lease of."""
+    request = TaskRequest(str(uuid.uuid4()), "lab", [])
+    in_store(database, lambda store: store.create_task(request, owner=OWNER, lease_s=60))
+    return request.task_id
+
+
+def in_store(database, action):
+    async def run():
+        store = Store(database)
+        try:
+            return await action(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def query(database, sql, *args):
+    async def run():
+        connection = await asyncpg.connect(database)
+        try:
+            return await connection.fetch(sql, *args)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def batch(task_id, first, last, person="00000000-0000-0000-0000-00000000000a"):
+    """One track in one camera for each set from ``first`` to ``last``."""
+    times = [START + timedelta(seconds=k / 10) for k in range(first, last + 1)]
+    rows = Batch(last, f"state after {last}".encode())
+    for k, time in zip(range(first, last + 1), times, strict=True):
+        box = (1.0, 2.0, 3.0, 4.0)
+        rows.events.append((time, "lab", task_id, "c01", k, 1, person, *box, 0.9, 1.0, 2.0, 0.1))
+        rows.trajectories.append((time, "lab", task_id, k, person, 1.0, 2.0, 0.5, 0.1, ["c01"]))
+    rows.persons.append((person, "lab", task_id, times[0], times[-1], ["c01"], None, None))
+    return rows
+
+
+def stored_indices(database, task_id):
+    rows = query(
+        database,
+        "select frame_index from tracking_events where task_id = $1 order by 1",
+        uuid.UUID(task_id),
+    )
+    return [row["frame_index"] for row in rows]
+
+
+def test_batches_and_the_final_state_are_stored(database, task_id):
+    """Rows, checkpoint, person and status are there after finish; the lease is given back."""
+    history = History(database, task_id, OWNER)
+    history.add(batch(task_id, 0, 9))
+    history.add(batch(task_id, 10, 19))
+    history.finish(TaskProgress(status="COMPLETED", sets=20))
+    assert stored_indices(database, task_id) == list(range(20))
+    state = wait_for_state(database, task_id)
+    assert (state.frame_index, state.checkpoint) == (19, b"state after 19")
+    assert state.person_ids == {"00000000-0000-0000-0000-00000000000a"}
+    [task] = query(database, "select * from tasks where task_id = $1", uuid.UUID(task_id))
+    assert (task["status"], task["lease_owner"]) == ("COMPLETED", None)
+    assert msgspec.json.decode(task["progress"], type=TaskProgress).sets == 20
+
+
+def test_a_batch_sent_twice_is_stored_once(database, task_id):
+    """As after a commit whose answer was lost."""
+    history = History(database, task_id, OWNER)
+    history.add(batch(task_id, 0, 9))
+    history.add(batch(task_id, 0, 9))
+    history.add(batch(task_id, 10, 19))
+    history.finish(TaskProgress(status="COMPLETED"))
+    assert stored_indices(database, task_id) == list(range(20))
+
+
+def test_a_worker_that_lost_its_lease_stores_nothing(database, task_id):
+    """Its rows would be written a second time by the worker that has the task now."""
+    query(database, "update tasks set lease_owner = 'worker-b' where task_id = $1", task_id)
+    history = History(database, task_id, OWNER)
+    history.add(batch(task_id, 0, 9))
+    with pytest.raises(LeaseLostError, match=task_id):
+        history.finish(TaskProgress(status="COMPLETED"))
+    assert stored_indices(database, task_id) == []
+    [task] = query(database, "select status from tasks where task_id = $1", uuid.UUID(task_id))
+    assert task["status"] == "QUEUED"
+
+
+def test_rows_wait_while_connections_break(database, task_id):
+    """Every connection is cut several times in the middle; all rows arrive, none twice."""
+    history = History(database, task_id, OWNER)
+    for first in range(0, 100, 10):
+        history.add(batch(task_id, first, first + 9))
+        query(
+            database,
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where pid <> pg_backend_pid() and datname = current_database()",
+        )
+    history.finish(TaskProgress(status="COMPLETED"))
+    assert stored_indices(database, task_id) == list(range(100))
+
+
+def test_a_stop_request_reaches_the_worker(database, task_id):
+    """It comes with the next heartbeat."""
+    history = History(database, task_id, OWNER)
+    in_store(database, lambda store: store.request_stop(task_id))
+    assert history.stop_requested.wait(10)
+    history.finish(TaskProgress(status="STOPPED"))
+
+
+def test_a_merged_person_becomes_the_older_one_everywhere(database, task_id):
+    """Events, trajectory and the person's row; where both were seen at once, one row stays."""
+    kept, merged = str(uuid.uuid4()), str(uuid.uuid4())
+    history = History(database, task_id, OWNER)
+    history.add(batch(task_id, 0, 4, kept))
+    both = batch(task_id, 5, 9, merged)
+    both.merges.append((merged, kept))
+    history.add(both)
+    history.finish(TaskProgress(status="COMPLETED"))
+    for table in ("tracking_events", "trajectories", "persons"):
+        rows = query(
+            database,
+            f"select distinct global_id::text from {table} where task_id = $1",  # noqa: S608
+            uuid.UUID(task_id),
+        )
+        assert [row["global_id"] for row in rows] == [kept], table
+    [person] = query(database, "select * from persons where task_id = $1", uuid.UUID(task_id))
+    assert person["last_seen"] - person["first_seen"] == timedelta(seconds=0.9)
