@@ -176,24 +176,18 @@ class Store:
                     await _ensure_partition(connection, table, first, after)
 
     async def create_task(
-        self, request: TaskRequest, owner: str | None = None, lease_s: float = 0.0
+        self, request: TaskRequest, *, owner: str | None = None, lease_s: float = 0.0
     ) -> TaskRow:
-        """Queues a task, or gives it to ``owner`` at once; an id that is there already raises
-        InvalidInputError.
+        """Queues a task, or with ``owner`` gives it to that worker at once.
+
+        An id that is there already raises InvalidInputError.
         """
         encoded = msgspec.json.encode(request).decode()
         progress = msgspec.json.encode(TaskProgress()).decode()
+        values = (uuid.UUID(request.task_id), request.environment_id, encoded, progress)
         async with self.connection() as connection:
             try:
-                row = await connection.fetchrow(
-                    INSERT,
-                    uuid.UUID(request.task_id),
-                    request.environment_id,
-                    encoded,
-                    progress,
-                    owner,
-                    float(lease_s),
-                )
+                row = await connection.fetchrow(INSERT, *values, owner, float(lease_s))
             except asyncpg.UniqueViolationError as error:
                 raise InvalidInputError(f"task {request.task_id} exists already") from error
         return _task(row)

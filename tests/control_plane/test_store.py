@@ -137,6 +137,16 @@ def test_a_task_that_kills_its_workers_fails_in_the_end() -> None:
     run(scenario)
 
 
+def test_a_task_made_by_a_worker_is_its_own_from_the_start() -> None:
+    async def scenario(store: Store) -> None:
+        request = a_request()
+        await store.create_task(request, owner="mine", lease_s=30)
+        assert await store.claim_task("other", 30) is None
+        assert await store.renew_lease(request.task_id, "mine", 30) is False
+
+    run(scenario)
+
+
 def test_a_released_task_can_be_claimed_at_once() -> None:
     async def scenario(store: Store) -> None:
         request = a_request()

@@ -1,0 +1,202 @@
+"""The control plane, put together: handlers, errors, documentation, and the server that runs it."""
+
+import errno
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
+from litestar.static_files import create_static_files_router
+from litestar.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from control_plane import environments, live, system, tasks
+from control_plane.errors import answer_error, request_id_of, send_request_id
+from control_plane.metrics import stamp_start
+from control_plane.probes import Probe
+from control_plane.recordings import ReadRecordings
+from control_plane.services import Services, make_services
+from control_plane.settings import Settings
+from homography.environment import Catalogue
+from plugins.errors import DatabaseUnavailableError, InvalidInputError, PortInUseError
+
+log = structlog.get_logger()
+PAGE_FOLDER = Path(__file__).parent / "live_page"
+RESOURCES = (system, environments, tasks, live)
+MAX_BODY_BYTES = 1024**2
+MAX_MESSAGE_BYTES = 64 * 1024
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:"
+    ),
+    "X-Content-Type-Options": "nosniff",
+}
+DESCRIPTION = """Multi-camera person tracking. Start a task, then follow `/ws/tracking/{task_id}`
+(JSON) and `/ws/frames/{task_id}` (binary sets of pictures)."""
+
+
+def create_app(
+    settings: Settings,
+    catalogue: Catalogue,
+    *,
+    probes: Mapping[str, Probe] | None = None,
+    read_recordings: ReadRecordings | None = None,
+) -> Litestar:
+    """The application; connects to nothing until it is started, and starts without its services.
+
+    ``probes`` (per component of /health) and ``read_recordings`` replace the real ones.
+    """
+    services = make_services(settings, catalogue, probes, read_recordings)
+
+    async def open_store() -> None:
+        try:
+            await services.store.open()
+        except DatabaseUnavailableError as error:
+            log.warning("database_away", error=str(error), remedy="it is tried again when needed")
+
+    def provide_services() -> Services:
+        return services
+
+    return Litestar(
+        route_handlers=[
+            *(handler for resource in RESOURCES for handler in resource.HANDLERS),
+            front_page,
+            create_static_files_router(
+                "/page", [PAGE_FOLDER], name="page", after_request=_add_page_headers
+            ),
+        ],
+        dependencies={"services": Provide(provide_services, sync_to_thread=False)},
+        on_startup=[open_store],
+        on_shutdown=[services.close],
+        exception_handlers={Exception: answer_error},
+        middleware=[stamp_start, bind_request_id],
+        before_send=[send_request_id, services.metrics.count_answer],
+        cors_config=_cors(settings),
+        openapi_config=_openapi(),
+        request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,
+        signature_types=[Services],
+    )
+
+
+@get("/", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
+def front_page() -> Response[bytes]:
+    """The live page."""
+    page = (PAGE_FOLDER / "index.html").read_bytes()
+    return Response(page, media_type=MediaType.HTML, headers=PAGE_HEADERS)
+
+
+def _add_page_headers(response: Response[Any]) -> Response[Any]:
+    response.headers.update(PAGE_HEADERS)
+    return response
+
+
+def bind_request_id(app: ASGIApp) -> ASGIApp:
+    """Middleware that puts the request id into every log line of the request."""
+
+    async def bound(scope: Scope, receive: Receive, send: Send) -> None:
+        with structlog.contextvars.bound_contextvars(request_id=request_id_of(scope)):
+            await app(scope, receive, send)
+
+    return bound
+
+
+def _cors(settings: Settings) -> CORSConfig:
+    return CORSConfig(
+        allow_origins=settings.allowed_origins,
+        allow_credentials="*" not in settings.allowed_origins,
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+
+
+class ApiPage(OpenAPIRenderPlugin):
+    """A page of our own that shows the OpenAPI document; it loads nothing from elsewhere."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002  # the base class's signature
+        """The page; it fetches openapi.json itself."""
+        return (PAGE_FOLDER / "api.html").read_bytes()
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="SpotOn",
+        version=system.product_version() or "0",
+        description=DESCRIPTION,
+        path="/docs",
+        use_handler_docstrings=True,
+        render_plugins=[
+            ApiPage(path="/"),
+            JsonRenderPlugin(path="/openapi.json"),
+            YamlRenderPlugin(path="/openapi.yaml"),
+        ],
+    )
+
+
+class LiveProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, with two differences that bound what a client costs."""
+
+    def handle_connect(self, event: Any) -> None:
+        """JPEGs do not shrink: deflating them for every client would only burn processor time."""
+        if event.path.startswith("/ws/frames/"):
+            self.conn.available_extensions = []
+        super().handle_connect(event)
+
+    def keepalive_timeout(self) -> None:
+        """A client that does not even answer pings gets no more patience for what is buffered."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+
+def serve(settings: Settings, app: Litestar) -> None:
+    """Runs the control plane until it is interrupted.
+
+    PortInUseError when something else listens on the port; InvalidInputError for a host that
+    cannot be listened on.
+    """
+    listener = open_listener(settings.host, settings.port)
+    try:
+        make_server(app).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def make_server(app: Litestar) -> uvicorn.Server:
+    """The server, not yet listening."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            ws=LiveProtocol,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            timeout_graceful_shutdown=5,
+        )
+    )
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """A bound socket; see serve for its errors."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(
+                f"port {port} of {host} is taken: stop what listens there, or set SPOTON_PORT"
+            ) from error
+        raise InvalidInputError(
+            f"cannot listen on {host} port {port} ({error.strerror or error}): set SPOTON_HOST "
+            "and SPOTON_PORT"
+        ) from error
+    return listener

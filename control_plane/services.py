@@ -1,0 +1,88 @@
+"""What handlers need, made once per process and handed to them by name; connects to nothing."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+
+from control_plane.feeds import LiveHub
+from control_plane.metrics import Metrics
+from control_plane.probes import Probe, default_probes
+from control_plane.recordings import ReadRecordings, RecordingIndex, reader_of
+from control_plane.settings import Settings
+from control_plane.store import Store
+from control_plane.task_state import TaskView, read_task
+from homography.environment import Catalogue, Environment
+from plugins.errors import UnknownEnvironmentError
+
+# Where the services listen when nothing is set: their own usual addresses.
+USUAL_DATABASE_URL = "postgresql://127.0.0.1:5432/spoton"
+USUAL_REDIS_URL = "redis://127.0.0.1:6379/0"
+REDIS_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one control plane process."""
+
+    settings: Settings
+    catalogue: Catalogue
+    store: Store
+    redis: Redis
+    hub: LiveHub
+    recordings: RecordingIndex
+    metrics: Metrics
+    probes: Mapping[str, Probe]
+    started_s: float = field(default_factory=time.monotonic)
+
+    def environment(self, environment_id: str) -> Environment:
+        """One environment; UnknownEnvironmentError names those there are."""
+        environment = self.catalogue.environments.get(environment_id)
+        if environment is None:
+            known = ", ".join(sorted(self.catalogue.environments)) or "none"
+            raise UnknownEnvironmentError(
+                f"there is no environment {environment_id!r}; known: {known}; add one as a TOML "
+                "file in the folder SPOTON_ENVIRONMENTS_DIR"
+            )
+        return environment
+
+    async def read_task(self, task_id: str) -> TaskView:
+        """A task's state from PostgreSQL and Redis."""
+        return await read_task(self.store, self.redis, task_id)
+
+    async def close(self) -> None:
+        """Gives every connection back."""
+        self.hub.close()
+        await self.store.close()
+        await self.redis.aclose()
+
+
+def make_services(
+    settings: Settings,
+    catalogue: Catalogue,
+    probes: Mapping[str, Probe] | None = None,
+    read_recordings: ReadRecordings | None = None,
+) -> Services:
+    """The real parts; ``probes`` and ``read_recordings`` may be replaced."""
+    store = Store(settings.database_url or USUAL_DATABASE_URL)
+    redis = Redis.from_url(
+        settings.redis_url or USUAL_REDIS_URL,
+        socket_connect_timeout=2.0,
+        socket_timeout=REDIS_TIMEOUT_S,
+    )
+    metrics = Metrics()
+
+    async def read_status(task_id: str) -> TaskView:
+        return await read_task(store, redis, task_id)
+
+    return Services(
+        settings=settings,
+        catalogue=catalogue,
+        store=store,
+        redis=redis,
+        hub=LiveHub(redis, read_status, metrics),
+        recordings=RecordingIndex(read_recordings or reader_of(settings)),
+        metrics=metrics,
+        probes=default_probes(settings, catalogue, store, redis) if probes is None else probes,
+    )

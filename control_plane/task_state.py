@@ -1,0 +1,115 @@
+"""A task as people see it: its row in PostgreSQL, and the live state its worker keeps in Redis."""
+
+from datetime import datetime
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from control_plane.store import Store, TaskRow, parse_task_id
+from plugins.errors import DatabaseUnavailableError
+from plugins.messages import (
+    TERMINAL_STATUSES,
+    CameraProgress,
+    TaskProgress,
+    TaskStatus,
+    progress_key,
+)
+
+API = "/api/v1/processing-tasks"
+
+
+class TaskView(msgspec.Struct, frozen=True):
+    """A task's state. ``progress`` is 0..1 of media time; times are the computer's, in UTC.
+
+    ``is_live`` is false where the figures are the last stored ones, not the worker's own.
+    """
+
+    task_id: str
+    environment_id: str
+    status: TaskStatus
+    progress: float
+    error: str | None
+    message: str
+    stop_requested: bool
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cameras: dict[str, CameraProgress]
+    sets: int
+    dropped: int
+    persons: int
+    sets_per_s: float
+    frame_index: int
+    eta_s: float | None
+    stage_ms: dict[str, dict[str, float]]
+    is_live: bool
+    status_url: str
+    websocket_url: str
+    frames_url: str
+
+
+def task_view(row: TaskRow, live: TaskProgress | None) -> TaskView:
+    """Joins both; the stored end of a task wins over whatever its worker said last."""
+    has_ended = row.status in TERMINAL_STATUSES
+    state = row.progress if live is None else live
+    status = row.status if has_ended or live is None else live.status
+    return _view(row.task_id, row.environment_id, status, state, row, is_live=live is not None)
+
+
+def _view(
+    task_id: str,
+    environment_id: str,
+    status: TaskStatus,
+    state: TaskProgress,
+    row: TaskRow | None,
+    *,
+    is_live: bool,
+) -> TaskView:
+    return TaskView(
+        task_id=task_id,
+        environment_id=environment_id,
+        status=status,
+        progress=1.0 if status == "COMPLETED" else state.progress,
+        error=(row.error if row else None) or state.error,
+        message=state.message,
+        stop_requested=bool(row and row.stop_requested),
+        created_at=row.created_at if row else None,
+        started_at=row.started_at if row else None,
+        finished_at=row.finished_at if row else None,
+        cameras=state.cameras,
+        sets=state.sets,
+        dropped=state.dropped,
+        persons=state.persons,
+        sets_per_s=state.sets_per_s,
+        frame_index=state.frame_index,
+        eta_s=None if status in TERMINAL_STATUSES else state.eta_s,
+        stage_ms=state.stage_ms,
+        is_live=is_live,
+        status_url=f"{API}/{task_id}/status",
+        websocket_url=f"/ws/tracking/{task_id}",
+        frames_url=f"/ws/frames/{task_id}",
+    )
+
+
+async def read_task(store: Store, redis: "Redis", task_id: str) -> TaskView:
+    """One task's state. Redis may be away; while PostgreSQL is, a task that Redis knows is shown
+    by what Redis has. TaskNotFoundError, or DatabaseUnavailableError when neither can tell.
+    """
+    live = await read_progress(redis, str(parse_task_id(task_id)))
+    try:
+        row = await store.get_task(task_id)
+    except DatabaseUnavailableError:
+        if live is None:
+            raise
+        return _view(task_id, "", live.status, live, None, is_live=True)
+    return task_view(row, live)
+
+
+async def read_progress(redis: "Redis", task_id: str) -> TaskProgress | None:
+    """What the worker last said; None when it has not, or Redis does not answer."""
+    try:
+        encoded = await redis.get(progress_key(task_id))
+    except RedisError:
+        return None
+    return msgspec.json.decode(encoded, type=TaskProgress) if encoded else None
