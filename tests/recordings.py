@@ -272,7 +272,7 @@ def _wait_for_end(pipeline: Any) -> None:
         raise TimeoutError("GStreamer did not finish writing a test recording")
 
 
-def _raise_error(pipeline: Any, wait_ns: int, other: Any = 0) -> Any:
+def _raise_error(pipeline: Any, wait_ns: int, other: Any = Gst.MessageType.UNKNOWN) -> Any:
     """Waits for an error, which it raises, or a message of the ``other`` kind, which it returns."""
     kinds = Gst.MessageType.ERROR | other
     message = pipeline.get_bus().timed_pop_filtered(wait_ns, kinds)
