@@ -16,13 +16,15 @@ class FaultyProxy:
 
     ``cut_after`` bytes of answers the connection dies; after ``stall_after`` it goes silent until
     ``close``; with ``trickle_s`` each 100 bytes take that long. Only the next ``faults_left``
-    connections suffer. ``answer`` replaces the server's. ``requests`` are the heads that came in.
+    connections suffer. It hangs up on requests that name ``refused``. ``answer`` replaces the
+    server's. ``requests`` are the heads that came in.
     """
 
     target_port: int
     cut_after: int | None = None
     stall_after: int | None = None
     trickle_s: float = 0.0
+    refused: str = ""
     answer: bytes = b""
     faults_left: int = 1_000_000
     requests: list[str] = field(default_factory=list)
@@ -82,6 +84,9 @@ class FaultyProxy:
             while content := client.recv(_BUFFER):
                 if content[:5] in {b"GET /", b"HEAD ", b"PUT /", b"POST "}:
                     self.requests.append(content.decode("latin-1"))
+                if self.refused and self.refused in content.decode("latin-1"):
+                    _hang_up(client)
+                    break
                 server.sendall(content)
         _hang_up(server)
 
