@@ -83,9 +83,9 @@ class ClipCache:
     ) -> Path:
         """The object as a local file that stays until ``release(path)`` or ``close()``.
 
-        A file of a ``file://`` store is used where it lies. ``on_bytes`` hears how many bytes
-        are there so far. Raises MissingRecordingError, InvalidInputError, UnavailableError (the store's,
-        or this machine's disk is full) and FetchStopped.
+        A file of a ``file://`` store is used where it lies. ``on_bytes`` hears how many bytes are
+        there so far. Raises MissingRecordingError, InvalidInputError, UnavailableError (the
+        store's, or this machine's disk cannot be written) and FetchStopped.
         """
         local = self._store.local_path(key)
         if local is not None:
