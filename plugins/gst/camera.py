@@ -1,0 +1,192 @@
+"""One camera: consecutive clips in, decoded frames with media time out, through one long-lived
+decoder.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+from plugins.errors import RecordingError
+from plugins.frames import Frame
+from plugins.gst.decoder import H264Decoder
+from plugins.gst.demux import AccessUnit, read_access_units
+from plugins.media.timeline import LocalClip, SubVideo
+
+_JOIN_S = 1.0
+
+
+@dataclass(slots=True)
+class _PlayedClip:
+    """What went into the decoder of one clip, and what came out."""
+
+    sub_video: SubVideo
+    fed: int = 0
+    decoded: int = 0
+    is_abandoned: bool = False
+
+
+class CameraSource:
+    """Plays a camera's clips from ``start_ns`` up to, not including, ``end_ns`` of media time.
+
+    ``on_frame`` gets each frame once, in order of media time, in a thread of the camera's; while it
+    blocks, decoding waits. ``on_end`` is called once after the last. A bad clip is a line in
+    ``problems``, naming its key and the remedy, and the next clip goes on.
+
+    ``close`` may be called from any thread; make ``on_frame`` return before.
+    """
+
+    def __init__(
+        self,
+        camera_id: str,
+        clips: Iterator[LocalClip],
+        start_ns: int,
+        end_ns: int,
+        *,
+        on_frame: Callable[[Frame], None],
+        on_end: Callable[[str], None],
+    ) -> None:
+        self.camera_id = camera_id
+        self.problems: list[str] = []
+        self._clips, self._start_ns, self._end_ns = clips, start_ns, end_ns
+        self._on_frame, self._on_end = on_frame, on_end
+        self._stopping = threading.Event()
+        self._decoder_lock = threading.Lock()
+        self._is_all_fed = False
+        self._decoder = H264Decoder(camera_id, start_ns)
+        self._played: list[_PlayedClip] = []
+        self._newest_ns = -1
+        self._feeder = threading.Thread(target=self._feed, name=f"feed-{camera_id}", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=f"read-{camera_id}", daemon=True)
+
+    def start(self) -> None:
+        """Begins to decode."""
+        self._feeder.start()
+        self._reader.start()
+
+    def release(self) -> None:
+        """Stops decoding without waiting for the threads to end."""
+        self._stopping.set()
+        with self._decoder_lock:
+            self._decoder.close()
+
+    def close(self) -> None:
+        """Stops and frees everything. A feeder that waits for a clip to be fetched ends with it."""
+        self.release()
+        for thread in (self._feeder, self._reader):
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(_JOIN_S)
+
+    def _feed(self) -> None:
+        try:
+            for clip in self._clips:
+                if self._stopping.is_set() or clip.sub_video.start_ns >= self._end_ns:
+                    break
+                if clip.sub_video.end_ns > self._start_ns:
+                    self._feed_clip(clip)
+        except Exception as error:  # noqa: BLE001  # a camera must never take the others with it
+            self._report(f"{self.camera_id}: its clips broke off ({error}); start the task again")
+        with self._decoder_lock:
+            self._is_all_fed = True
+            self._decoder.end()
+
+    def _feed_clip(self, clip: LocalClip) -> None:
+        if clip.path is None:
+            self._report(clip.error or f"{clip.sub_video.key}: not there; upload it")
+            return
+        played = _PlayedClip(clip.sub_video)
+        units = read_access_units(clip.sub_video, clip.path, self._start_ns, self._stopping.is_set)
+        try:
+            self._feed_units(units, played)
+        except RecordingError as error:
+            self._report(str(error))
+        finally:
+            units.close()
+
+    def _feed_units(self, units: Iterator[AccessUnit], played: _PlayedClip) -> None:
+        expected = played.sub_video.frame_count
+        for unit in units:
+            if played.fed == 0:
+                expected -= _frames_before(played.sub_video, unit.media_time_ns)
+                self._played.append(played)
+            if unit.decode_time_ns >= self._end_ns or not self._push(unit, played):
+                return
+        if not self._stopping.is_set() and played.fed < expected:
+            self._report(
+                f"{played.sub_video.key}: cut short, {played.fed} of {expected} frames are there; "
+                "upload the file again"
+            )
+
+    def _push(self, unit: AccessUnit, played: _PlayedClip) -> bool:
+        """False once the decoder gave the clip up."""
+        with self._decoder_lock:
+            decoder = self._decoder
+        if played.is_abandoned or not decoder.push(unit):
+            return False
+        played.fed += 1
+        return True
+
+    def _read(self) -> None:
+        while not self._stopping.is_set():
+            frame = self._decoder.pull()
+            if frame is not None:
+                self._deliver(frame)
+            elif (error := self._decoder.error()) is not None:
+                self._rebuild(error)
+            elif self._decoder.is_ended():
+                break
+        if not self._stopping.is_set():
+            self._report_lost()
+        self._on_end(self.camera_id)
+
+    def _deliver(self, frame: Frame) -> None:
+        self._count(frame.media_time_ns)
+        if frame.media_time_ns <= self._newest_ns:
+            return
+        self._newest_ns = frame.media_time_ns
+        if self._start_ns <= frame.media_time_ns < self._end_ns:
+            self._on_frame(frame)
+
+    def _count(self, media_time_ns: int) -> None:
+        """Books a frame to its clip, and says what the clip before it has lost in decoding."""
+        while len(self._played) > 1 and media_time_ns >= self._played[1].sub_video.start_ns:
+            self._report_lost()
+            self._played.pop(0)
+        if self._played:
+            self._played[0].decoded += 1
+
+    def _report_lost(self) -> None:
+        for played in self._played[:1]:
+            lost = played.fed - played.decoded
+            if lost > 0 and not played.is_abandoned:
+                self._report(
+                    f"{played.sub_video.key}: {lost} of {played.fed} frames are damaged and could "
+                    "not be decoded; upload the file again"
+                )
+
+    def _rebuild(self, error: str) -> None:
+        """Replaces a decoder that failed; the clip it was fed with is given up."""
+        with self._decoder_lock:
+            if self._stopping.is_set():
+                return
+            self._decoder.close()
+            key = self._abandon()
+            self._report(f"{key}: decoding broke off ({error}); encode it again with H.264")
+            self._decoder = H264Decoder(self.camera_id, self._start_ns)
+            if self._is_all_fed:
+                self._decoder.end()
+
+    def _abandon(self) -> str:
+        for played in self._played:
+            played.is_abandoned = True
+        return self._played[-1].sub_video.key if self._played else self.camera_id
+
+    def _report(self, problem: str) -> None:
+        self.problems.append(problem)
+
+
+def _frames_before(sub_video: SubVideo, media_time_ns: int) -> int:
+    """How many of the clip's frames come before a media time, at its even rate."""
+    if sub_video.duration_ns <= 0:
+        return 0
+    elapsed_ns = media_time_ns - sub_video.start_ns
+    return round(elapsed_ns * sub_video.frame_count / sub_video.duration_ns)

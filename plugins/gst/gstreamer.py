@@ -1,0 +1,43 @@
+"""GStreamer's Python bindings, initialised once, and the little that every pipeline needs."""
+
+from typing import Any
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstApp", "1.0")
+gi.require_version("GstVideo", "1.0")
+from gi.repository import (  # noqa: E402  # the versions come before the import
+    GLib,
+    Gst,
+    GstApp,  # noqa: F401  # gives appsrc and appsink their methods
+    GstVideo,
+)
+
+from plugins.errors import SpotOnError  # noqa: E402  # after the versions, as above
+
+__all__ = ["Gst", "GstVideo", "first_error", "launch"]
+
+Gst.init(None)
+
+
+def launch(description: str) -> Any:
+    """A Gst.Pipeline of gst-launch syntax. Raises SpotOnError naming the element that is not
+    installed.
+    """
+    try:
+        return Gst.parse_launch(description)
+    except GLib.Error as error:
+        raise SpotOnError(
+            f"GStreamer cannot build a pipeline: {error.message}; install its plugins with "
+            "`sh docker/install-system-packages.sh`"
+        ) from error
+
+
+def first_error(pipeline: Any) -> str | None:
+    """The oldest error waiting on the pipeline's bus in one line, or None. Takes messages off."""
+    message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+    if message is None:
+        return None
+    error, _ = message.parse_error()
+    return f"{message.src.get_name()}: {' '.join(error.message.split())}"
