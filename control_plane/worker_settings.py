@@ -21,4 +21,5 @@ def worker_settings(settings: Settings) -> WorkerSettings:
         updates_kept=settings.updates_kept,
         jpeg_quality=settings.jpeg_quality,
         score_threshold=settings.score_threshold,
+        model_repository=settings.model_repository.resolve(),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from homography.environment import Camera, Environment
 from plugins.errors import InvalidTimeRangeError, MissingRecordingError, UnknownCameraError
@@ -22,23 +23,30 @@ class Plan:
     rate_hz: float
 
 
-def make_plan(request: TaskRequest, environment: Environment, store: ObjectStore) -> Plan:
+def make_plan(
+    request: TaskRequest, environment: Environment, store: ObjectStore, index_folder: Path
+) -> Plan:
     """Lists the recordings and chooses. UnknownCameraError, InvalidTimeRangeError,
     MissingRecordingError when no camera has anything to play, ObjectStoreUnavailableError.
     """
     cameras = chosen_cameras(environment, request.cameras)
-    recordings = environment_recordings(environment, cameras, store)
+    recordings = environment_recordings(environment, cameras, store, index_folder)
     start_ns, end_ns = chosen_range(recordings, request, environment)
     return Plan(cameras, recordings, start_ns, end_ns, environment.rate_hz)
 
 
 def environment_recordings(
-    environment: Environment, cameras: Sequence[Camera], store: ObjectStore
+    environment: Environment,
+    cameras: Sequence[Camera],
+    store: ObjectStore,
+    index_folder: Path | None = None,
 ) -> dict[str, Recording]:
     """The recordings of these cameras on the environment's clock."""
     folders = {camera.camera_id: camera.recording_folder for camera in cameras}
     start_ns = from_datetime(environment.recording_start)
-    return read_timelines(store, environment.object_store_prefix, folders, start_ns)
+    return read_timelines(
+        store, environment.object_store_prefix, folders, start_ns, index_folder=index_folder
+    )
 
 
 def chosen_cameras(environment: Environment, wanted: Sequence[str]) -> tuple[Camera, ...]:

@@ -66,6 +66,7 @@ class WorkerSettings:
     updates_kept: int
     jpeg_quality: int
     score_threshold: float
+    model_repository: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class TaskRun:
         self._persons.update(stored.person_ids)
         self.progress.sets = self._sets_before = stored.frame_index + 1
         with contextlib.ExitStack() as stack:
-            triton = stack.enter_context(contextlib.closing(Triton(self.settings.triton_url)))
+            triton = stack.enter_context(contextlib.closing(self._triton()))
             detector = Detector(triton, score_threshold=self.settings.score_threshold)
             embedder = Embedder(triton)
             plan = self._plan()
@@ -157,11 +158,11 @@ class TaskRun:
             stack.callback(self._join)
             graph = stack.enter_context(self._graph(plan, stored.frame_index + 1))
             encoders = stack.enter_context(ThreadPoolExecutor(JPEG_THREADS, "jpeg"))
-            sets = self._stage(stack, "align", lambda out: self._align(graph, out))
-            detected = self._stage(
+            sets: Ahead[FrameSet] = self._stage(stack, "align", lambda out: self._align(graph, out))
+            detected: Ahead[DetectedSet] = self._stage(
                 stack, "detect", lambda out: self._detect(sets, detector, encoders, out)
             )
-            tracked = self._stage(
+            tracked: Ahead[TrackedSet] = self._stage(
                 stack, "track", lambda out: self._track(detected, tracker, embedder, out)
             )
             self._deliver(tracked, plan, graph, BatchBuilder(self.names, embedder.model_version))
@@ -193,9 +194,18 @@ class TaskRun:
             self._on_progress(self.progress)
         return self.progress
 
+    def _triton(self) -> Triton:
+        settings = self.settings
+        return Triton(
+            settings.triton_url,
+            deadline_s=SERVICE_PATIENCE_S,
+            repository=settings.model_repository,
+        )
+
     def _plan(self) -> Plan:
         self._enter("DOWNLOADING", "listing the recordings")
-        plan = make_plan(self.request, self.environment, self._store())
+        index_folder = self.settings.cache_dir / "index"
+        plan = make_plan(self.request, self.environment, self._store(), index_folder)
         for camera_id, recording in plan.recordings.items():
             error = recording.problems[0] if recording.problems else None
             self.progress.cameras[camera_id] = CameraProgress(error=error)

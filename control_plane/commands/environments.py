@@ -1,6 +1,7 @@
 """``spoton environments``: what is defined, and what is wrong with a file."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -95,19 +96,17 @@ def _check(args: argparse.Namespace, settings: Settings) -> int:
 
 def _paths(what: list[str], settings: Settings) -> list[Path]:
     catalogue = load_environments(settings.environment_folders())
-    if not what:
-        return [e.path for e in catalogue.environments.values()] + [
-            p.path for p in catalogue.problems
-        ]
-    return [_path(one, catalogue.environments) for one in what]
+    if what:
+        return [_path(one, catalogue.environments) for one in what]
+    readable = [environment.path for environment in catalogue.environments.values()]
+    return list(dict.fromkeys([*readable, *(problem.path for problem in catalogue.problems)]))
 
 
-def _path(one: str, known: "dict[str, Environment] | object") -> Path:
+def _path(one: str, known: Mapping[str, Environment]) -> Path:
     if Path(one).is_file():
         return Path(one)
-    environments = dict(known)  # type: ignore[call-overload]
-    if one in environments:
-        return Path(environments[one].path)
+    if one in known:
+        return known[one].path
     raise UnknownEnvironmentError(
-        f"{one!r} is neither a file nor an environment; known: {', '.join(environments)}"
+        f"{one!r} is neither a file nor an environment; known: {', '.join(known)}"
     )
