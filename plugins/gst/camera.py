@@ -3,26 +3,17 @@ decoder.
 """
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from plugins.errors import RecordingError
 from plugins.frames import Frame
 from plugins.gst.decoder import H264Decoder
 from plugins.gst.demux import AccessUnit, read_access_units
+from plugins.gst.losses import LossCount
 from plugins.media.timeline import LocalClip, SubVideo
 
 _JOIN_S = 1.0
-
-
-@dataclass(slots=True)
-class _PlayedClip:
-    """What went into the decoder of one clip, and what came out."""
-
-    sub_video: SubVideo
-    fed: int = 0
-    decoded: int = 0
-    is_abandoned: bool = False
 
 
 class CameraSource:
@@ -46,17 +37,23 @@ class CameraSource:
         on_end: Callable[[str], None],
     ) -> None:
         self.camera_id = camera_id
-        self.problems: list[str] = []
         self._clips, self._start_ns, self._end_ns = clips, start_ns, end_ns
         self._on_frame, self._on_end = on_frame, on_end
         self._stopping = threading.Event()
         self._decoder_lock = threading.Lock()
         self._is_all_fed = False
         self._decoder = H264Decoder(camera_id, start_ns)
-        self._played: list[_PlayedClip] = []
+        self._losses = LossCount()
+        self._reported: list[str] = []
+        self._fed_key = camera_id
         self._newest_ns = -1
         self._feeder = threading.Thread(target=self._feed, name=f"feed-{camera_id}", daemon=True)
         self._reader = threading.Thread(target=self._read, name=f"read-{camera_id}", daemon=True)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the clips so far, one line each."""
+        return self._reported + self._losses.problems()
 
     def start(self) -> None:
         """Begins to decode."""
@@ -93,37 +90,37 @@ class CameraSource:
         if clip.path is None:
             self._report(clip.error or f"{clip.sub_video.key}: not there; upload it")
             return
-        played = _PlayedClip(clip.sub_video)
+        self._fed_key = clip.sub_video.key
         units = read_access_units(clip.sub_video, clip.path, self._start_ns, self._stopping.is_set)
         try:
-            self._feed_units(units, played)
+            self._feed_units(units, clip.sub_video)
         except RecordingError as error:
             self._report(str(error))
         finally:
             units.close()
 
-    def _feed_units(self, units: Iterator[AccessUnit], played: _PlayedClip) -> None:
-        expected = played.sub_video.frame_count
-        for unit in units:
-            if played.fed == 0:
-                expected -= _frames_before(played.sub_video, unit.media_time_ns)
-                self._played.append(played)
-            if unit.decode_time_ns >= self._end_ns or not self._push(unit, played):
-                return
-        if not self._stopping.is_set() and played.fed < expected:
-            self._report(
-                f"{played.sub_video.key}: cut short, {played.fed} of {expected} frames are there; "
-                "upload the file again"
-            )
-
-    def _push(self, unit: AccessUnit, played: _PlayedClip) -> bool:
-        """False once the decoder gave the clip up."""
+    def _feed_units(self, units: Iterator[AccessUnit], sub_video: SubVideo) -> None:
+        """Feeds one clip to the decoder of this moment, until its end or the decoder's."""
         with self._decoder_lock:
             decoder = self._decoder
-        if played.is_abandoned or not decoder.push(unit):
-            return False
-        played.fed += 1
-        return True
+        fed, first_ns = 0, max(self._start_ns, sub_video.start_ns)
+        for unit in units:
+            if unit.decode_time_ns >= self._end_ns:
+                return
+            first_ns = unit.media_time_ns if fed == 0 else first_ns
+            self._losses.fed(unit.media_time_ns, unit.is_key, sub_video.key)
+            if not decoder.push(unit):
+                return
+            fed += 1
+        self._check_count(sub_video, fed, first_ns)
+
+    def _check_count(self, sub_video: SubVideo, fed: int, first_ns: int) -> None:
+        expected = sub_video.frame_count - _frames_before(sub_video, first_ns)
+        if fed < expected and not self._stopping.is_set():
+            self._report(
+                f"{sub_video.key}: cut short, {fed} of {expected} frames are there; "
+                "upload the file again"
+            )
 
     def _read(self) -> None:
         while not self._stopping.is_set():
@@ -135,53 +132,31 @@ class CameraSource:
             elif self._decoder.is_ended():
                 break
         if not self._stopping.is_set():
-            self._report_lost()
+            self._losses.drained()
         self._on_end(self.camera_id)
 
     def _deliver(self, frame: Frame) -> None:
-        self._count(frame.media_time_ns)
+        is_damaged = self._losses.decoded(frame.media_time_ns)
         if frame.media_time_ns <= self._newest_ns:
             return
         self._newest_ns = frame.media_time_ns
         if self._start_ns <= frame.media_time_ns < self._end_ns:
-            self._on_frame(frame)
-
-    def _count(self, media_time_ns: int) -> None:
-        """Books a frame to its clip, and says what the clip before it has lost in decoding."""
-        while len(self._played) > 1 and media_time_ns >= self._played[1].sub_video.start_ns:
-            self._report_lost()
-            self._played.pop(0)
-        if self._played:
-            self._played[0].decoded += 1
-
-    def _report_lost(self) -> None:
-        for played in self._played[:1]:
-            lost = played.fed - played.decoded
-            if lost > 0 and not played.is_abandoned:
-                self._report(
-                    f"{played.sub_video.key}: {lost} of {played.fed} frames are damaged and could "
-                    "not be decoded; upload the file again"
-                )
+            self._on_frame(replace(frame, is_corrupt=True) if is_damaged else frame)
 
     def _rebuild(self, error: str) -> None:
-        """Replaces a decoder that failed; the clip it was fed with is given up."""
+        """Replaces a decoder that failed; the rest of the clip it was fed with is given up."""
         with self._decoder_lock:
             if self._stopping.is_set():
                 return
             self._decoder.close()
-            key = self._abandon()
-            self._report(f"{key}: decoding broke off ({error}); encode it again with H.264")
+            self._losses.forget_inside()
+            self._report(f"{self._fed_key}: decoding broke off ({error}); encode it again as H.264")
             self._decoder = H264Decoder(self.camera_id, self._start_ns)
             if self._is_all_fed:
                 self._decoder.end()
 
-    def _abandon(self) -> str:
-        for played in self._played:
-            played.is_abandoned = True
-        return self._played[-1].sub_video.key if self._played else self.camera_id
-
     def _report(self, problem: str) -> None:
-        self.problems.append(problem)
+        self._reported.append(problem)
 
 
 def _frames_before(sub_video: SubVideo, media_time_ns: int) -> int:
