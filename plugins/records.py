@@ -12,7 +12,7 @@ from plugins.history import Batch, Row
 from plugins.media.timeline import SubVideo
 from plugins.media_time import to_datetime, to_rfc3339
 from plugins.messages import CameraTracks, TrackingUpdate
-from plugins.tracking.identities import SetResult
+from plugins.tracking.results import SetResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,9 @@ from plugins.plan import Plan, make_plan
 from plugins.playback import Ahead, Pace, run_ahead
 from plugins.records import BatchBuilder, TaskNames, source_at, tracking_update
 from plugins.timing import StageTimes
-from plugins.tracking.identities import SetResult, Tracker
 from plugins.tracking.parameters import TrackingParameters
+from plugins.tracking.results import SetResult
+from plugins.tracking.tracker import Tracker
 from plugins.wire import encode_set
 
 log = structlog.get_logger()

@@ -72,7 +72,7 @@ def write_video(
     """
     rate = Fraction(fps).limit_denominator(1001)
     options: dict[str, Any] = {"codec": codec, "faststart": faststart, "pixel_format": pixel_format}
-    with _VideoWriter(path, rate, width, height, **options) as writer:
+    with VideoWriter(path, rate, width, height, **options) as writer:
         for index, luma in enumerate(_moving_texture(frames, width, height, seed)):
             burn_number(luma, first_number + index)
             writer.write(_planes(luma, pixel_format))
@@ -130,7 +130,7 @@ def corrupt_payload(path: Path, seed: int = 0) -> Path:
     return path
 
 
-class _VideoWriter:
+class VideoWriter:
     """Encodes raw pictures into one MP4, frame by frame at a constant rate."""
 
     def __init__(
@@ -214,7 +214,7 @@ def _write_next(path: Path, pictures: "Iterator[_Picture]", count: int) -> None:
         raise ValueError(f"{path.name}: the source has no frame left")
     rate, planes = first
     height, width = planes[0].shape
-    with _VideoWriter(path, rate, width, height, quantizer=18) as writer:
+    with VideoWriter(path, rate, width, height, quantizer=18) as writer:
         writer.write(planes)
         for done in range(1, count):
             picture = next(pictures, None)
