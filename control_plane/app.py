@@ -111,7 +111,7 @@ def bind_request_id(app: ASGIApp) -> ASGIApp:
 
 def _cors(settings: Settings) -> CORSConfig:
     return CORSConfig(
-        allow_origins=settings.allowed_origins,
+        allow_origins=list(settings.allowed_origins),
         allow_credentials="*" not in settings.allowed_origins,
         expose_headers=["X-Request-ID", "Retry-After"],
     )

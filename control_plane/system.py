@@ -15,7 +15,7 @@ from control_plane.metrics import CONTENT_TYPE
 from control_plane.probes import Component, read_workers, run_probes
 from control_plane.services import Services
 from control_plane.store import TaskRow
-from control_plane.task_state import read_progress
+from control_plane.task_state import read_all_progress
 from plugins.errors import DatabaseUnavailableError
 from plugins.messages import WorkerState
 
@@ -98,7 +98,7 @@ EXAMPLE_STATUS: dict[str, Any] = {
 
 
 @get("/live", tags=["system"], responses=documented(200, Alive, Alive("alive")))
-async def live() -> Alive:
+async def alive() -> Alive:
     """200 as long as the process answers at all."""
     return Alive("alive")
 
@@ -116,7 +116,7 @@ async def ready(services: Services) -> Ready:
 
 @get("/health", tags=["system"], responses=documented(200, Health, EXAMPLE_HEALTH))
 async def health(services: Services) -> Health:
-    """Every component's state. Always 200: read ``status``; /live and /ready speak in codes."""
+    """Every component's state. Always 200: read the body; /live and /ready speak in codes."""
     components = await _probed(services)
     return Health(
         status=overall(components, time.monotonic() - services.started_s),
@@ -139,7 +139,8 @@ async def system_status(services: Services) -> SystemStatus:
     components = await _probed(services)
     uptime_s = time.monotonic() - services.started_s
     rows = await _active(services)
-    states = [await read_progress(services.redis, row.task_id) or row.progress for row in rows]
+    live = await read_all_progress(services.redis, [row.task_id for row in rows])
+    states = [live.get(row.task_id, row.progress) for row in rows]
     return SystemStatus(
         status=overall(components, uptime_s),
         version=product_version(),
@@ -159,9 +160,9 @@ async def system_status(services: Services) -> SystemStatus:
 async def metrics(services: Services) -> Response[bytes]:
     """Prometheus text: requests, WebSockets, and the active tasks' rates and drops."""
     rows = await _active(services)
-    states = [(row, await read_progress(services.redis, row.task_id)) for row in rows]
+    live = await read_all_progress(services.redis, [row.task_id for row in rows])
     services.metrics.set_tasks(
-        [(row.task_id, row.environment_id, state or row.progress) for row, state in states]
+        [(r.task_id, r.environment_id, live.get(r.task_id, r.progress)) for r in rows]
     )
     return Response(services.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
@@ -214,4 +215,4 @@ def _counted(statuses: list[str]) -> dict[str, int]:
     return {status: statuses.count(status) for status in sorted(set(statuses))}
 
 
-HANDLERS: list[ControllerRouterHandler] = [live, ready, health, system_status, metrics]
+HANDLERS: list[ControllerRouterHandler] = [alive, ready, health, system_status, metrics]

@@ -1,5 +1,6 @@
 """A task as people see it: its row in PostgreSQL, and the live state its worker keeps in Redis."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -108,8 +109,19 @@ async def read_task(store: Store, redis: "Redis", task_id: str) -> TaskView:
 
 async def read_progress(redis: "Redis", task_id: str) -> TaskProgress | None:
     """What the worker last said; None when it has not, or Redis does not answer."""
+    return (await read_all_progress(redis, [task_id])).get(task_id)
+
+
+async def read_all_progress(redis: "Redis", task_ids: Sequence[str]) -> dict[str, TaskProgress]:
+    """What the workers of these tasks last said, in one round trip; without those who have not."""
+    if not task_ids:
+        return {}
     try:
-        encoded = await redis.get(progress_key(task_id))
+        encoded = await redis.mget([progress_key(task_id) for task_id in task_ids])
     except RedisError:
-        return None
-    return msgspec.json.decode(encoded, type=TaskProgress) if encoded else None
+        return {}
+    return {
+        task_id: msgspec.json.decode(state, type=TaskProgress)
+        for task_id, state in zip(task_ids, encoded, strict=True)
+        if state
+    }

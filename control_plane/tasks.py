@@ -13,7 +13,8 @@ from litestar.types import ControllerRouterHandler
 from control_plane.errors import TaskNotFoundError, documented
 from control_plane.pages import Cursor, Limit, Page
 from control_plane.services import Services
-from control_plane.task_state import API, TaskView, read_progress, task_view
+from control_plane.store import TaskRow
+from control_plane.task_state import API, TaskView, read_all_progress, read_progress, task_view
 from homography.environment import Environment
 from plugins.errors import (
     DatabaseUnavailableError,
@@ -24,7 +25,13 @@ from plugins.errors import (
     UnknownEnvironmentError,
 )
 from plugins.media_time import from_datetime, to_rfc3339
-from plugins.messages import TaskRequest, TaskStatus, TrackingUpdate, tracks_stream
+from plugins.messages import (
+    TERMINAL_STATUSES,
+    TaskRequest,
+    TaskStatus,
+    TrackingUpdate,
+    tracks_stream,
+)
 
 Speed = Annotated[float, msgspec.Meta(ge=0.25, le=4)] | Literal["max"]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -219,7 +226,7 @@ async def stop_task(services: Services, task_id: TaskId) -> TaskView:
 async def active_tasks(services: Services) -> Page[TaskView]:
     """Every task that has not ended, newest first."""
     rows = await services.store.active_tasks()
-    views = [task_view(row, await read_progress(services.redis, row.task_id)) for row in rows]
+    views = await _live_views(services, rows)
     return Page(views, len(views), None, has_next=False)
 
 
@@ -237,10 +244,16 @@ async def list_tasks(
     status: TaskStatus | None = None,
     environment_id: str | None = None,
 ) -> Page[TaskView]:
-    """All tasks, newest first, with their last stored figures."""
+    """All tasks, newest first; those that have not ended with their live figures."""
     page = await services.store.list_tasks(limit, cursor, status, environment_id)
-    views = [task_view(row, None) for row in page.items]
+    views = await _live_views(services, page.items)
     return Page(views, page.total, page.next_cursor, page.has_next)
+
+
+async def _live_views(services: Services, rows: list[TaskRow]) -> list[TaskView]:
+    running = [row.task_id for row in rows if row.status not in TERMINAL_STATUSES]
+    live = await read_all_progress(services.redis, running)
+    return [task_view(row, live.get(row.task_id)) for row in rows]
 
 
 def persons_of(update: TrackingUpdate) -> list[ActivePerson]:
