@@ -1,0 +1,54 @@
+"""Overlap of boxes and optimal one-to-one assignment."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from plugins.tracking.camera_plane import FloatArray
+
+IntArray = npt.NDArray[np.intp]
+
+
+def _intersection(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
+    corner = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
+    size = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:]) - corner
+    return np.asarray(np.prod(np.clip(size, 0, None), axis=2))
+
+
+def area(boxes_xyxy: FloatArray) -> FloatArray:
+    """Areas (N,) of boxes (N, 4); inverted boxes have none."""
+    return np.asarray(np.prod(np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None), axis=1))
+
+
+def iou(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
+    """Intersection over union (N, M) of boxes (N, 4) and (M, 4); 0 for empty boxes."""
+    shared = _intersection(a_xyxy, b_xyxy)
+    union = area(a_xyxy)[:, None] + area(b_xyxy)[None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def covered(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
+    """Share (N, M) of each box a that lies within box b."""
+    shared = _intersection(a_xyxy, b_xyxy)
+    whole = area(a_xyxy)[:, None]
+    return np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
+
+
+def grown(boxes_xyxy: FloatArray, share: float) -> FloatArray:
+    """Boxes (N, 4) enlarged on each side by a share of their own size (C-BIoU, Yang 2023)."""
+    margin = share * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2])
+    return np.concatenate([boxes_xyxy[:, :2] - margin, boxes_xyxy[:, 2:] + margin], axis=1)
+
+
+def assign(gain: FloatArray, min_gain: float) -> tuple[IntArray, IntArray]:
+    """Rows and columns of the one-to-one assignment with the largest total gain over ``min_gain``.
+
+    ``gain`` is (N, M); ``-inf`` or anything at or below ``min_gain`` is never assigned. Leaving a
+    row unassigned counts as ``min_gain``, so a poor pair never displaces a good one.
+    """
+    excess = np.where(gain > min_gain, gain - min_gain, 0.0)
+    if not excess.any():
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    rows, columns = linear_sum_assignment(excess, maximize=True)
+    kept = excess[rows, columns] > 0
+    return rows[kept].astype(np.intp), columns[kept].astype(np.intp)

@@ -1,0 +1,215 @@
+"""Tracklets that are nobody yet: somebody lost who came back, or somebody new."""
+
+import numpy as np
+
+from plugins.frames import NS_PER_S
+from plugins.tracking.assignment import covered
+from plugins.tracking.identity_state import IdentityState, Look, Looks, View
+from plugins.tracking.matching import compare, gate
+from plugins.tracking.parameters import TrackingParameters
+from plugins.tracking.people import Person, stacked
+from plugins.tracking.recognition import Recognition, recognise
+from plugins.tracking.results import IdentityDecision, Verdict
+from plugins.tracking.tracklets import Tracklet, boxes_of
+from plugins.tracking.trajectories import uncertainty_m
+
+_SAME_BODY_COVER = 0.6
+_PLACELESS_PATIENCE_S = 1.0
+_JUST_SEEN_S = 0.3
+
+
+def begin_people(
+    state: IdentityState, views: list[View], looks: Looks, parameters: TrackingParameters
+) -> list[IdentityDecision]:
+    """Gives every ripe tracklet without a person one, the surest places first.
+
+    A person begun here is at once open to the other cameras' tracklets.
+    """
+    decisions: list[IdentityDecision] = []
+    begun: list[Person] = []
+    for view, row in _ripe(state, views, parameters):
+        tracklet = view.tracklets[row]
+        free = [p for p in begun if p.number not in state.occupied(view.camera_id)]
+        joined = _nearest(view, row, free, parameters)
+        if joined is not None:
+            state.link(view.camera_id, tracklet.track_id).person = joined.number
+            metres = float(np.linalg.norm(view.standing.state[row, :2] - joined.mean[:2]))
+            decisions.append(
+                _decision(view, tracklet, joined, "joined", "began together", metres=metres)
+            )
+            continue
+        look = looks.get((view.camera_id, tracklet.track_id))
+        person, made = _find_or_begin(state, view, row, look, parameters)
+        decisions += made
+        if person.has_place:
+            begun.append(person)
+    return decisions
+
+
+def reconsider(
+    state: IdentityState, views: list[View], looks: Looks, parameters: TrackingParameters
+) -> list[IdentityDecision]:
+    """People begun lately may turn out to be lost ones once a good picture of them is there."""
+    decisions: list[IdentityDecision] = []
+    limit_ns = int(parameters.reconsider_s * NS_PER_S)
+    for view in views:
+        for row, tracklet in enumerate(view.tracklets):
+            person = state.person_of(view.camera_id, tracklet.track_id)
+            look = looks.get((view.camera_id, tracklet.track_id))
+            if person is None or look is None or person.born_ns == state.time_ns:
+                continue
+            if state.time_ns - person.born_ns > limit_ns:
+                continue
+            found = _recognised(state, look, view, row, parameters, before_ns=person.born_ns)
+            if found is None or not found.is_same or found.person.number > person.number:
+                continue
+            state.rename(found.person.number, person.number)
+            _move(found.person, person)
+            decisions.append(
+                _decision(
+                    view,
+                    tracklet,
+                    found.person,
+                    "merged",
+                    found.reason,
+                    other=person,
+                    found=found,
+                    parameters=parameters,
+                )
+            )
+    return decisions
+
+
+def _ripe(
+    state: IdentityState, views: list[View], parameters: TrackingParameters
+) -> list[tuple[View, int]]:
+    """Tracklets (by view and row) that have waited long enough and repeat nobody's box."""
+    ripe: list[tuple[float, str, int, View, int]] = []
+    for view in views:
+        repeats = _repeats(state, view, parameters)
+        for row, tracklet in enumerate(view.tracklets):
+            if state.link(view.camera_id, tracklet.track_id).person is not None or repeats[row]:
+                continue
+            age_s = (state.time_ns - tracklet.born_ns) / NS_PER_S
+            is_valid = bool(view.standing.is_valid[row])
+            sigma_m = uncertainty_m(view.standing.cov[row]) if is_valid else np.inf
+            is_sure = sigma_m <= parameters.max_uncertainty_m
+            wait_s = parameters.birth_delay_s if is_sure else _PLACELESS_PATIENCE_S
+            if age_s >= wait_s:
+                ripe.append((sigma_m, view.camera_id, tracklet.track_id, view, row))
+    ripe.sort(key=lambda entry: entry[:3])
+    return [(view, row) for _, _, _, view, row in ripe]
+
+
+def _repeats(state: IdentityState, view: View, parameters: TrackingParameters) -> list[bool]:
+    """Which tracklets (N,) show a body that another tracklet of this camera shows already."""
+    boxes = boxes_of(view.tracklets)
+    shared = covered(boxes, boxes)
+    shared = np.maximum(shared, shared.T)
+    people = [state.person_of(view.camera_id, t.track_id) for t in view.tracklets]
+    repeats = [False] * len(people)
+    for row in range(len(people)):
+        others = [
+            p
+            for column, p in enumerate(people)
+            if column != row and p is not None and shared[row, column] >= _SAME_BODY_COVER
+        ]
+        if not view.standing.is_valid[row]:
+            repeats[row] = bool(others)
+        else:
+            placed = [p for p in others if p.has_place]
+            repeats[row] = _nearest(view, row, placed, parameters) is not None
+    return repeats
+
+
+def _nearest(
+    view: View, row: int, people: list[Person], parameters: TrackingParameters
+) -> Person | None:
+    """Who of some people with a place stands within the gate of a tracklet, the likeliest."""
+    if not people or not view.standing.is_valid[row]:
+        return None
+    max_squared = gate(parameters)
+    one = view.standing.row(row)
+    comparison = compare(one, *stacked(people), max_squared)
+    best = int(comparison.log_ratio[0].argmax())
+    return people[best] if comparison.squared[0, best] <= max_squared else None
+
+
+def _find_or_begin(
+    state: IdentityState, view: View, row: int, look: Look | None, parameters: TrackingParameters
+) -> tuple[Person, list[IdentityDecision]]:
+    tracklet = view.tracklets[row]
+    found = None if look is None else _recognised(state, look, view, row, parameters)
+    decisions: list[IdentityDecision] = []
+    if found is not None and found.is_same:
+        person, verdict, reason = found.person, "joined", found.reason
+        decisions.append(
+            _decision(view, tracklet, person, "joined", reason, found=found, parameters=parameters)
+        )
+    else:
+        person = state.people.begin(state.time_ns)
+        decisions.append(_decision(view, tracklet, person, "new", "nobody known can be here"))
+        if found is not None:
+            decisions.append(
+                _decision(
+                    view,
+                    tracklet,
+                    person,
+                    "kept_apart",
+                    found.reason,
+                    other=found.person,
+                    found=found,
+                    parameters=parameters,
+                )
+            )
+    state.link(view.camera_id, tracklet.track_id).person = person.number
+    person.seen_ns = state.time_ns
+    if view.standing.is_valid[row]:
+        place, cov = view.standing.state[row], view.standing.cov[row]
+        state.people.place(person, place, cov, state.time_ns, parameters)
+    return person, decisions
+
+
+def _recognised(
+    state: IdentityState,
+    look: Look,
+    view: View,
+    row: int,
+    parameters: TrackingParameters,
+    before_ns: int | None = None,
+) -> Recognition | None:
+    """The most alike of the people lost now, and lost already at ``before_ns`` where given."""
+    lost = [p for p in state.lost(_JUST_SEEN_S) if before_ns is None or p.seen_ns < before_ns]
+    return recognise(look.vector, view.place_m(row), lost, state.gallery, state.time_ns, parameters)
+
+
+def _move(person: Person, to: Person) -> None:
+    """Puts a person found again where the one they were taken for stands."""
+    person.mean, person.cov = to.mean, to.cov
+    person.time_ns, person.seen_ns, person.has_place = to.time_ns, to.seen_ns, to.has_place
+
+
+def _decision(
+    view: View,
+    tracklet: Tracklet,
+    person: Person,
+    verdict: Verdict,
+    reason: str,
+    *,
+    other: Person | None = None,
+    found: Recognition | None = None,
+    metres: float | None = None,
+    parameters: TrackingParameters | None = None,
+) -> IdentityDecision:
+    return IdentityDecision(
+        camera_id=view.camera_id,
+        track_id=tracklet.track_id,
+        global_id=person.global_id,
+        other_global_id=None if other is None else other.global_id,
+        verdict=verdict,
+        cosine=None if found is None else found.cosine,
+        metres=metres if found is None else found.metres,
+        seconds=None if found is None else found.seconds,
+        threshold=None if parameters is None else parameters.same_cosine,
+        reason=reason,
+    )

@@ -1,0 +1,113 @@
+"""The people known so far: where each is, since when, and when last seen."""
+
+import uuid
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from plugins.frames import NS_PER_S
+from plugins.tracking import trajectories
+from plugins.tracking.camera_plane import FloatArray
+from plugins.tracking.parameters import TrackingParameters
+
+NAMESPACE = uuid.UUID("6f1c1f0e-52a5-5d0b-9a53-0c9c3a7d4b11")
+
+
+@dataclass(slots=True)
+class Person:
+    """``mean`` (5,) and ``cov`` (5, 5) as in ``trajectories.py``, valid at ``time_ns``; both stay
+    zero while ``has_place`` is false: seen, but never where the floor is mapped.
+    """
+
+    number: int
+    global_id: str
+    born_ns: int
+    seen_ns: int
+    time_ns: int
+    mean: FloatArray
+    cov: FloatArray
+    has_place: bool
+
+
+@dataclass(slots=True)
+class People:
+    """Persons by number; numbers count up in order of birth, so the smaller is the older."""
+
+    identity_seed: str
+    persons: dict[int, Person] = field(default_factory=dict)
+    next_number: int = 0
+
+    def begin(self, time_ns: int) -> Person:
+        """A new person without a place. Same seed, same order of births: same global id."""
+        number = self.next_number
+        self.next_number += 1
+        global_id = str(uuid.uuid5(NAMESPACE, f"{self.identity_seed}/{time_ns}/{number}"))
+        person = Person(
+            number, global_id, time_ns, time_ns, time_ns, np.zeros(5), np.zeros((5, 5)), False
+        )
+        self.persons[number] = person
+        return person
+
+    def advance(self, time_ns: int, parameters: TrackingParameters) -> list[Person]:
+        """Predicts those seen lately to ``time_ns`` and returns the ones that have a place."""
+        limit_ns = int(parameters.lost_after_s * NS_PER_S)
+        active = [
+            p for p in self.persons.values() if p.has_place and time_ns - p.seen_ns <= limit_ns
+        ]
+        if active:
+            # All active people were last moved by the same set.
+            dt_s = max(0, time_ns - active[0].time_ns) / NS_PER_S
+            mean, cov = trajectories.predict(*stacked(active), dt_s, parameters)
+            _store(active, mean, cov, time_ns)
+        return active
+
+    def correct(
+        self,
+        numbers: list[int],
+        measured: FloatArray,
+        measured_cov: FloatArray,
+        parameters: TrackingParameters,
+    ) -> None:
+        """Fuses places (M, 3) of people ``numbers`` (M,) that all have a place already."""
+        chosen = sorted(set(numbers))
+        if not chosen:
+            return
+        persons = [self.persons[n] for n in chosen]
+        rows = [chosen.index(n) for n in numbers]
+        mean, cov = trajectories.correct(*stacked(persons), rows, measured, measured_cov)
+        mean = trajectories.slowed(mean, parameters.max_speed_mps)
+        for person, m, c in zip(persons, mean, cov, strict=True):
+            person.mean, person.cov = m, c
+
+    def place(
+        self,
+        person: Person,
+        state: FloatArray,
+        cov: FloatArray,
+        time_ns: int,
+        p: TrackingParameters,
+    ) -> None:
+        """Puts a person somewhere, whatever was known of their place before."""
+        person.mean, person.cov = trajectories.begin(state, cov, p)
+        person.time_ns, person.has_place = time_ns, True
+
+    def forget(self, time_ns: int, keep: set[int], parameters: TrackingParameters) -> set[int]:
+        """Drops people unseen for too long, except ``keep``; returns their numbers."""
+        limit_ns = int(parameters.forget_after_s * NS_PER_S)
+        gone = {
+            n for n, p in self.persons.items() if n not in keep and time_ns - p.seen_ns > limit_ns
+        }
+        for number in gone:
+            del self.persons[number]
+        return gone
+
+
+def stacked(persons: list[Person]) -> tuple[FloatArray, FloatArray]:
+    """Means (N, 5) and covariances (N, 5, 5)."""
+    mean = np.reshape([p.mean for p in persons], (-1, 5)).astype(np.float64)
+    return mean, np.reshape([p.cov for p in persons], (-1, 5, 5)).astype(np.float64)
+
+
+def _store(persons: list[Person], mean: FloatArray, cov: FloatArray, time_ns: int) -> None:
+    for person, m, c in zip(persons, mean, cov, strict=True):
+        person.mean, person.cov, person.time_ns = m, c, time_ns

@@ -1,0 +1,74 @@
+"""Recognising somebody who was lost: by appearance, among those who could have walked here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from plugins.frames import NS_PER_S
+from plugins.tracking.camera_plane import FloatArray
+from plugins.tracking.gallery import Gallery, Vectors
+from plugins.tracking.parameters import TrackingParameters
+from plugins.tracking.people import Person
+
+_REACH_M = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """The lost person most like a crop, and whether that is enough to be the same."""
+
+    person: Person
+    cosine: float
+    metres: float | None
+    seconds: float
+    is_same: bool
+    reason: str
+
+
+def can_have_walked(
+    person: Person, place_m: FloatArray | None, time_ns: int, parameters: TrackingParameters
+) -> bool:
+    """Whether the way from where a person was last seen takes no more than their fastest walk."""
+    distance_m = walked_m(person, place_m)
+    if distance_m is None:
+        return True
+    gap_s = (time_ns - person.seen_ns) / NS_PER_S
+    return distance_m <= _REACH_M + parameters.max_speed_mps * gap_s
+
+
+def walked_m(person: Person, place_m: FloatArray | None) -> float | None:
+    """Metres from a person's last place to another, None where either is unknown."""
+    if place_m is None or not person.has_place:
+        return None
+    return float(np.linalg.norm(person.mean[:2] - place_m))
+
+
+def recognise(
+    vector: Vectors,
+    place_m: FloatArray | None,
+    lost: list[Person],
+    gallery: Gallery,
+    time_ns: int,
+    parameters: TrackingParameters,
+) -> Recognition | None:
+    """The best of the ``lost`` people for a unit vector (D,), None if none has been seen enough."""
+    possible = {p.number: p for p in lost if can_have_walked(p, place_m, time_ns, parameters)}
+    ranked = sorted(
+        ((cosine, -n) for n, cosine in gallery.similarity(vector, possible).items()), reverse=True
+    )
+    if not ranked:
+        return None
+    cosine, negative = ranked[0]
+    runner_up = ranked[1][0] if len(ranked) > 1 else -1.0
+    person = possible[-negative]
+    is_same, reason = _judge(cosine, runner_up, parameters)
+    seconds = (time_ns - person.seen_ns) / NS_PER_S
+    return Recognition(person, cosine, walked_m(person, place_m), seconds, is_same, reason)
+
+
+def _judge(cosine: float, runner_up: float, parameters: TrackingParameters) -> tuple[bool, str]:
+    if cosine < parameters.same_cosine:
+        return False, "looks too different"
+    if cosine - runner_up < parameters.cosine_margin:
+        return False, "looks like two people equally"
+    return True, "looks the same and could have walked here"

@@ -1,0 +1,234 @@
+"""The tracker: one synchronised set in, tracks, floor positions and identity decisions out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from plugins.errors import InvalidInputError, UnknownCameraError
+from plugins.frames import NS_PER_S, CropRequest, Detections
+from plugins.media_time import to_rfc3339
+from plugins.messages import Track
+from plugins.tracking import snapshot as snapshots
+from plugins.tracking.camera_plane import CameraPlane
+from plugins.tracking.crops import ChosenCrop, choose_crops
+from plugins.tracking.gallery import Gallery, unit
+from plugins.tracking.identities import identify
+from plugins.tracking.identity_state import IdentityState, Look, View
+from plugins.tracking.parameters import TrackingParameters
+from plugins.tracking.people import People, Person
+from plugins.tracking.results import PersonPosition, SetResult
+from plugins.tracking.standing import locate
+from plugins.tracking.tracklets import CameraTracklets, Tracklet, boxes_of
+from plugins.tracking.trajectories import uncertainty_m
+
+_PERSON_CLASS = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _PendingSet:
+    """A set between ``associate`` and ``identify``."""
+
+    time_ns: int
+    observed: dict[str, list[Tracklet]]
+    crops: list[ChosenCrop]
+
+
+class Tracker:
+    """Call ``associate``, embed the crops it asks for, then ``identify``; once per set, in order.
+
+    Deterministic: the same sets and embeddings with the same ``identity_seed`` give the same ids.
+    Time is media time; sets may be dropped and cameras may be missing.
+    """
+
+    def __init__(
+        self,
+        cameras: Mapping[str, CameraPlane],
+        parameters: TrackingParameters,
+        identity_seed: str,
+        embedding_model: str,
+    ) -> None:
+        self._planes = dict(sorted(cameras.items()))
+        self._parameters = parameters
+        self._tracklets = {camera_id: CameraTracklets() for camera_id in self._planes}
+        gallery = Gallery(embedding_model, parameters.vectors_per_person)
+        self._state = IdentityState(People(identity_seed), gallery)
+        self._set_index = -1
+        self._pending: _PendingSet | None = None
+
+    def associate(
+        self, set_index: int, media_time_ns: int, detections: Mapping[str, Detections]
+    ) -> list[CropRequest]:
+        """Follows each camera's boxes; returns the crops worth an embedding, most needed first.
+
+        A camera absent from ``detections`` delivered no picture. Raises UnknownCameraError for one
+        the tracker was not made for, InvalidInputError for a set that is not later than the last.
+        """
+        self._check_order(set_index, media_time_ns, detections)
+        self._set_index = set_index
+        observed: dict[str, list[Tracklet]] = {}
+        for camera_id, tracklets in self._tracklets.items():
+            tracklets.step(detections.get(camera_id), media_time_ns, self._parameters)
+            observed[camera_id] = tracklets.observed(media_time_ns)
+        crops = choose_crops(observed, self._planes, media_time_ns, self._parameters)
+        self._pending = _PendingSet(media_time_ns, observed, crops)
+        return [crop.request for crop in crops]
+
+    def identify(self, embeddings: npt.NDArray[np.float32] | None) -> SetResult:
+        """Gives the set of the last ``associate`` its identities and places.
+
+        ``embeddings`` (R, D) has a row for each request, in order, of any length above zero; a row
+        of zeros or NaN stands for a crop that could not be embedded, None for no appearance at
+        all. Raises InvalidInputError when there is no such set or the rows do not fit.
+        """
+        pending, self._pending = self._take_pending(), None
+        looks = _looks(pending.crops, embeddings)
+        views = [
+            View(camera_id, tracklets, self._locate(camera_id, tracklets))
+            for camera_id, tracklets in pending.observed.items()
+        ]
+        living = {c: {t.track_id for t in s.tracklets} for c, s in self._tracklets.items()}
+        decisions = identify(self._state, views, living, looks, pending.time_ns, self._parameters)
+        tracks = {view.camera_id: self._tracks(view, pending.time_ns) for view in views}
+        return SetResult(tracks, self._positions(views), decisions)
+
+    def use_embedding_model(self, embedding_model: str) -> None:
+        """From now on embeddings are another model's; what the old one gave is dropped."""
+        self._state.gallery.use_model(embedding_model)
+
+    def snapshot(self) -> bytes:
+        """Everything known, msgpack; a restored tracker continues exactly as this one.
+
+        Raises InvalidInputError between ``associate`` and ``identify``.
+        """
+        if self._pending is not None:
+            raise InvalidInputError("a set is half done: call identify before snapshot")
+        return snapshots.encode(self._set_index, self._tracklets, self._state)
+
+    @classmethod
+    def restore(
+        cls, data: bytes, cameras: Mapping[str, CameraPlane], parameters: TrackingParameters
+    ) -> "Tracker":
+        """The tracker a snapshot was taken of; InvalidInputError where it cannot be read.
+
+        Cameras may come and go: those the snapshot does not know begin empty.
+        """
+        set_index, tracklets, state = snapshots.decode(data)
+        tracker = cls(cameras, parameters, state.people.identity_seed, state.gallery.model)
+        tracker._set_index, tracker._state = set_index, state
+        for camera_id in tracker._tracklets:
+            tracker._tracklets[camera_id] = tracklets.get(camera_id, CameraTracklets())
+        return tracker
+
+    def _check_order(
+        self, set_index: int, media_time_ns: int, detections: Mapping[str, Detections]
+    ) -> None:
+        for camera_id in detections:
+            if camera_id not in self._planes:
+                raise UnknownCameraError(
+                    f"set {set_index} has boxes of camera {camera_id}, which is not one of "
+                    f"{', '.join(self._planes)}: give the tracker its calibration"
+                )
+        if self._pending is not None:
+            raise InvalidInputError(f"set {self._set_index} is half done: call identify first")
+        if set_index <= self._set_index or media_time_ns <= self._state.time_ns:
+            raise InvalidInputError(
+                f"set {set_index} at {media_time_ns} ns is not later than set {self._set_index} "
+                f"at {self._state.time_ns} ns: give sets in order, each once"
+            )
+
+    def _take_pending(self) -> _PendingSet:
+        if self._pending is None:
+            raise InvalidInputError("no set to identify: call associate first")
+        return self._pending
+
+    def _locate(self, camera_id: str, tracklets: list[Tracklet]) -> Any:
+        return locate(boxes_of(tracklets), self._planes[camera_id], self._parameters)
+
+    def _tracks(self, view: View, time_ns: int) -> list[Track]:
+        time = to_rfc3339(time_ns)
+        return [self._track(view, row, time_ns, time) for row in range(len(view.tracklets))]
+
+    def _track(self, view: View, row: int, time_ns: int, time: str) -> Track:
+        tracklet = view.tracklets[row]
+        person = self._state.person_of(view.camera_id, tracklet.track_id)
+        place, sigma_m = self._shown_place(view, row, person)
+        x0, y0, x1, y1 = tracklet.box_xyxy.tolist()
+        return Track(
+            track_id=tracklet.track_id,
+            global_id=None if person is None else person.global_id,
+            bbox_xyxy=(x0, y0, x1, y1),
+            confidence=tracklet.score,
+            class_id=_PERSON_CLASS,
+            map_coords=place,
+            map_uncertainty_m=sigma_m,
+            is_focused=False,
+            detection_time=time,
+            tracking_duration=(time_ns - tracklet.born_ns) / NS_PER_S,
+        )
+
+    def _shown_place(
+        self, view: View, row: int, person: Person | None
+    ) -> tuple[tuple[float, float] | None, float | None]:
+        """The person's place, or for a tracklet that is nobody yet or strays, its own."""
+        link = self._state.link(view.camera_id, view.tracklets[row].track_id)
+        if person is not None and person.has_place and link.strained_s == 0:
+            place, sigma_m = person.mean[:2], uncertainty_m(person.cov)
+        elif view.standing.is_valid[row]:
+            place, sigma_m = view.standing.state[row, :2], uncertainty_m(view.standing.cov[row])
+        else:
+            return None, None
+        if sigma_m > self._parameters.max_uncertainty_m:
+            return None, None
+        return (float(place[0]), float(place[1])), sigma_m
+
+    def _positions(self, views: list[View]) -> list[PersonPosition]:
+        cameras: dict[int, list[str]] = {}
+        for view in views:
+            for tracklet in view.tracklets:
+                person = self._state.person_of(view.camera_id, tracklet.track_id)
+                if person is not None:
+                    cameras.setdefault(person.number, []).append(view.camera_id)
+        return [
+            _position(person, tuple(cameras.get(number, ())))
+            for number, person in sorted(self._state.people.persons.items())
+            if self._is_shown(person)
+        ]
+
+    def _is_shown(self, person: Person) -> bool:
+        unseen_s = (self._state.time_ns - person.seen_ns) / NS_PER_S
+        return (
+            person.has_place
+            and unseen_s <= self._parameters.shown_unseen_s
+            and uncertainty_m(person.cov) <= self._parameters.max_uncertainty_m
+        )
+
+
+def _looks(
+    crops: list[ChosenCrop], embeddings: npt.NDArray[np.float32] | None
+) -> dict[tuple[str, int], Look]:
+    if embeddings is None or not crops:
+        return {}
+    if embeddings.ndim != 2 or len(embeddings) != len(crops):
+        raise InvalidInputError(
+            f"{len(crops)} crops were asked for and embeddings of shape {embeddings.shape} came: "
+            "give one row for each, in order"
+        )
+    return {
+        (crop.request.camera_id, crop.request.track_id): Look(vector, crop.quality)
+        for crop, vector in zip(crops, unit(embeddings), strict=True)
+        if vector.any()
+    }
+
+
+def _position(person: Person, camera_ids: tuple[str, ...]) -> PersonPosition:
+    x, y, _, vx, vy = person.mean.tolist()
+    return PersonPosition(
+        global_id=person.global_id,
+        position_m=(x, y),
+        velocity_mps=(vx, vy),
+        uncertainty_m=uncertainty_m(person.cov),
+        camera_ids=camera_ids,
+    )
