@@ -50,11 +50,15 @@ class LocalClip:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time of which a camera has no playable recording, and why, in one line."""
+    """A time of which a camera has no playable recording, and why, in one line.
+
+    ``is_missing`` when there is no file at all, rather than one that cannot be played.
+    """
 
     start_ns: int
     end_ns: int
     reason: str
+    is_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +128,25 @@ def read_timelines(
         camera: {number: probes[item.key] for number, item in folder.objects.items()}
         for camera, folder in folders.items()
     }
-    return {
+    recordings = {
         camera: _lay_out(camera, found, folders[camera], recording_start_ns)
         for camera in camera_folders
     }
+    last_ns = max((recording.end_ns for recording in recordings.values()), default=0)
+    return {camera: _ended_with(recording, last_ns) for camera, recording in recordings.items()}
+
+
+def _ended_with(recording: Recording, last_ns: int) -> Recording:
+    """A camera whose sub-videos reach the common end lacks no number, however they were cut."""
+    needless = {gap for gap in recording.gaps if gap.is_missing and gap.start_ns >= last_ns}
+    if not (needless and recording.sub_videos):
+        return recording
+    reasons = {gap.reason for gap in needless}
+    return replace(
+        recording,
+        gaps=tuple(gap for gap in recording.gaps if gap not in needless),
+        problems=tuple(line for line in recording.problems if line not in reasons),
+    )
 
 
 def select(recording: Recording, start_ns: int, end_ns: int) -> tuple[SubVideo, ...]:
@@ -176,7 +195,7 @@ def _lay_out(
         else:
             until_ns = at_ns + lengths.of_missing(low, high)
             reason = probe.problem if probe else _missing_line(folder.place, low, high)
-            gaps.append(Gap(at_ns, until_ns, reason))
+            gaps.append(Gap(at_ns, until_ns, reason, is_missing=probe is None))
             at_ns = until_ns
     reasons = [gap.reason for gap in gaps] if folder.objects else []
     return Recording(

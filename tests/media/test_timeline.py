@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from plugins.errors import ObjectStoreUnavailableError
-from plugins.media.object_store import ObjectStore
+from plugins.media.object_store import FolderStore, ObjectStore
 from plugins.media.timeline import Recording, read_timelines, select
 from tests import recordings
 from tests.media.boxes import mp4
@@ -200,3 +200,17 @@ def test_cut_recordings_miss_and_repeat_no_frame(store: ObjectStore, tmp_path: P
         last_frame_ns = before.start_ns + (before.frame_count - 1) * interval_ns
         assert after.start_ns - last_frame_ns == interval_ns
     assert recording.end_ns - recording.start_ns == 3 * S
+
+
+def test_cameras_cut_into_different_numbers_of_files_lack_none(tmp_path):
+    """Where all end together, a camera with fewer, longer sub-videos has no gap."""
+    store = FolderStore(tmp_path)
+    for camera, counts in {"c01": (20, 10, 30), "c02": (60,)}.items():
+        (tmp_path / "env" / camera).mkdir(parents=True)
+        for number, count in enumerate(counts, 1):
+            recordings.write_video(
+                tmp_path / "env" / camera / f"sub_video_{number:02d}.mp4", count, 10
+            )
+    found = read_timelines(store, "env", {"c01": "c01", "c02": "c02"}, 0)
+    assert {r.end_ns for r in found.values()} == {6_000_000_000}
+    assert [(r.gaps, r.problems) for r in found.values()] == [((), ()), ((), ())]
