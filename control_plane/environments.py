@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
 from control_plane.errors import documented
@@ -199,7 +200,7 @@ EXAMPLE_DATES: dict[str, Any] = {
         }
     },
 }
-EnvironmentId = Annotated[str, Parameter(description="such as campus", max_length=64)]
+EnvironmentId = Annotated[str, PathParameter(description="such as campus", max_length=64)]
 
 
 @get(
@@ -207,7 +208,7 @@ EnvironmentId = Annotated[str, Parameter(description="such as campus", max_lengt
     tags=["environments"],
     responses=documented(200, EnvironmentList, {"environments": [EXAMPLE_SUMMARY], "problems": []}),
 )
-async def list_environments(services: Services) -> EnvironmentList:
+async def list_environments(services: NamedDependency[Services]) -> EnvironmentList:
     """All environments, those that users added by a file included."""
     environments = services.catalogue.environments.values()
     summaries = await asyncio.gather(*(_summary(services, e) for e in environments))
@@ -221,7 +222,7 @@ async def list_environments(services: Services) -> EnvironmentList:
     responses=documented(200, EnvironmentDetail, EXAMPLE_DETAIL, UnknownEnvironmentError),
 )
 async def environment_detail(
-    services: Services, environment_id: EnvironmentId
+    services: NamedDependency[Services], environment_id: EnvironmentId
 ) -> EnvironmentDetail:
     """One environment: map, cameras and zones."""
     environment = services.environment(environment_id)
@@ -245,7 +246,9 @@ async def environment_detail(
     tags=["environments"],
     responses=documented(200, CameraList, {"cameras": [EXAMPLE_CAMERA]}, UnknownEnvironmentError),
 )
-async def environment_cameras(services: Services, environment_id: EnvironmentId) -> CameraList:
+async def environment_cameras(
+    services: NamedDependency[Services], environment_id: EnvironmentId
+) -> CameraList:
     """The cameras of an environment."""
     return CameraList(camera_infos(services.environment(environment_id)))
 
@@ -255,7 +258,9 @@ async def environment_cameras(services: Services, environment_id: EnvironmentId)
     tags=["environments"],
     responses=documented(200, ZoneList, {"zones": [EXAMPLE_ZONE]}, UnknownEnvironmentError),
 )
-async def environment_zones(services: Services, environment_id: EnvironmentId) -> ZoneList:
+async def environment_zones(
+    services: NamedDependency[Services], environment_id: EnvironmentId
+) -> ZoneList:
     """The zones of an environment, polygons in metres."""
     return ZoneList(zone_infos(services.environment(environment_id)))
 
@@ -267,7 +272,9 @@ async def environment_zones(services: Services, environment_id: EnvironmentId) -
         200, DateRanges, EXAMPLE_DATES, UnknownEnvironmentError, ObjectStoreUnavailableError
     ),
 )
-async def environment_dates(services: Services, environment_id: EnvironmentId) -> DateRanges:
+async def environment_dates(
+    services: NamedDependency[Services], environment_id: EnvironmentId
+) -> DateRanges:
     """What recordings exist, per camera, with gaps and with what is wrong with them."""
     environment = services.environment(environment_id)
     return date_ranges(await services.recordings.read(environment))

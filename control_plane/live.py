@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 from litestar import WebSocket, websocket
+from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from control_plane.errors import REDIS_AWAY, TaskNotFoundError
@@ -193,13 +195,17 @@ async def _serve(socket: Socket, services: Services, kind: Kind, task_id: str) -
 
 
 @websocket("/ws/tracking/{task_id:str}")
-async def tracking_socket(socket: Socket, services: Services, task_id: str) -> None:
+async def tracking_socket(
+    socket: Socket, services: NamedDependency[Services], task_id: FromPath[str]
+) -> None:
     """Every synchronised set's identities and floor positions, as JSON."""
     await _serve(socket, services, "tracking", task_id)
 
 
 @websocket("/ws/frames/{task_id:str}")
-async def frames_socket(socket: Socket, services: Services, task_id: str) -> None:
+async def frames_socket(
+    socket: Socket, services: NamedDependency[Services], task_id: FromPath[str]
+) -> None:
     """Every synchronised set's pictures, as the binary messages of ``plugins.wire``."""
     await _serve(socket, services, "frames", task_id)
 

@@ -5,14 +5,16 @@ import binascii
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from plugins.errors import InvalidInputError
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Parameter(ge=1, le=200, description="at most so many items")]
-Cursor = Annotated[str, Parameter(description="next_cursor of the page before", max_length=400)]
+Limit = Annotated[int, QueryParameter(ge=1, le=200, description="at most so many items")]
+Cursor = Annotated[
+    str | None, QueryParameter(description="next_cursor of the page before", max_length=400)
+]
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.types import ControllerRouterHandler
 from redis.exceptions import RedisError
 
@@ -104,7 +105,7 @@ async def alive() -> Alive:
 
 
 @get("/ready", tags=["system"], responses=documented(200, Ready, Ready("ready"), NotReadyError))
-async def ready(services: Services) -> Ready:
+async def ready(services: NamedDependency[Services]) -> Ready:
     """200 when PostgreSQL and Redis answer; until then 503 naming the one that does not."""
     wanted = {name: services.probes[name] for name in ("database", "redis")}
     components = await run_probes(wanted)
@@ -115,7 +116,7 @@ async def ready(services: Services) -> Ready:
 
 
 @get("/health", tags=["system"], responses=documented(200, Health, EXAMPLE_HEALTH))
-async def health(services: Services) -> Health:
+async def health(services: NamedDependency[Services]) -> Health:
     """Every component's state. Always 200: read the body; /live and /ready speak in codes."""
     components = await _probed(services)
     return Health(
@@ -134,7 +135,7 @@ async def health(services: Services) -> Health:
     tags=["system"],
     responses=documented(200, SystemStatus, EXAMPLE_STATUS),
 )
-async def system_status(services: Services) -> SystemStatus:
+async def system_status(services: NamedDependency[Services]) -> SystemStatus:
     """The system at a glance: parts, workers, tasks. Parts that are away are named, not guessed."""
     components = await _probed(services)
     uptime_s = time.monotonic() - services.started_s
@@ -157,7 +158,7 @@ async def system_status(services: Services) -> SystemStatus:
 
 
 @get("/metrics", tags=["system"], media_type="text/plain")
-async def metrics(services: Services) -> Response[bytes]:
+async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Prometheus text: requests, WebSockets, and the active tasks' rates and drops."""
     rows = await _active(services)
     live = await read_all_progress(services.redis, [row.task_id for row in rows])

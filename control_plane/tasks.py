@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get, post
+from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, FromQuery, PathParameter
 from litestar.types import ControllerRouterHandler
 
 from control_plane.errors import TaskNotFoundError, documented
@@ -139,7 +140,7 @@ EXAMPLE_START = {
     "speed": 1.0,
     "seed": 7,
 }
-TaskId = Annotated[str, Parameter(description="as POST start gave it", max_length=64)]
+TaskId = Annotated[str, PathParameter(description="as POST start gave it", max_length=64)]
 
 
 @post(
@@ -158,7 +159,7 @@ TaskId = Annotated[str, Parameter(description="as POST start gave it", max_lengt
     ),
 )
 async def start_task(
-    services: Services,
+    services: NamedDependency[Services],
     data: Annotated[StartTask, Body(examples=[Example(summary="5 minutes", value=EXAMPLE_START)])],
 ) -> StartedTask:
     """Queue a task; a worker takes it within a second or so."""
@@ -177,7 +178,7 @@ async def start_task(
     tags=["tasks"],
     responses=documented(200, TaskView, EXAMPLE_STATE, TaskNotFoundError, DatabaseUnavailableError),
 )
-async def task_status(services: Services, task_id: TaskId) -> TaskView:
+async def task_status(services: NamedDependency[Services], task_id: TaskId) -> TaskView:
     """How far a task is, camera by camera, and what went wrong if anything did."""
     return await services.read_task(task_id)
 
@@ -189,7 +190,7 @@ async def task_status(services: Services, task_id: TaskId) -> TaskView:
         200, ActivePersons, EXAMPLE_PERSONS, TaskNotFoundError, RedisUnavailableError
     ),
 )
-async def active_persons(services: Services, task_id: TaskId) -> ActivePersons:
+async def active_persons(services: NamedDependency[Services], task_id: TaskId) -> ActivePersons:
     """Everyone in the newest synchronised set."""
     task = await services.read_task(task_id)
     newest: Any = await services.redis.xrevrange(tracks_stream(task.task_id), count=1)
@@ -212,7 +213,7 @@ async def active_persons(services: Services, task_id: TaskId) -> ActivePersons:
     tags=["tasks"],
     responses=documented(202, TaskView, EXAMPLE_STATE, TaskNotFoundError, DatabaseUnavailableError),
 )
-async def stop_task(services: Services, task_id: TaskId) -> TaskView:
+async def stop_task(services: NamedDependency[Services], task_id: TaskId) -> TaskView:
     """Ask a task to stop; what it has stored stays. Stopping an ended task changes nothing."""
     row = await services.store.request_stop(task_id)
     return task_view(row, await read_progress(services.redis, row.task_id))
@@ -223,7 +224,7 @@ async def stop_task(services: Services, task_id: TaskId) -> TaskView:
     tags=["tasks"],
     responses=documented(200, Page[TaskView], EXAMPLE_PAGE, DatabaseUnavailableError),
 )
-async def active_tasks(services: Services) -> Page[TaskView]:
+async def active_tasks(services: NamedDependency[Services]) -> Page[TaskView]:
     """Every task that has not ended, newest first."""
     rows = await services.store.active_tasks()
     views = await _live_views(services, rows)
@@ -238,11 +239,11 @@ async def active_tasks(services: Services) -> Page[TaskView]:
     ),
 )
 async def list_tasks(
-    services: Services,
+    services: NamedDependency[Services],
     limit: Limit = 50,
-    cursor: Cursor | None = None,
-    status: TaskStatus | None = None,
-    environment_id: str | None = None,
+    cursor: Cursor = None,
+    status: FromQuery[TaskStatus | None] = None,
+    environment_id: FromQuery[str | None] = None,
 ) -> Page[TaskView]:
     """All tasks, newest first; those that have not ended with their live figures."""
     page = await services.store.list_tasks(limit, cursor, status, environment_id)

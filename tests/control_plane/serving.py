@@ -124,6 +124,7 @@ def running_app(
     probes: Mapping[str, Probe] | None = None,
     read_recordings: ReadRecordings = hall_recordings,
     catalogue: Catalogue | None = None,
+    with_default_probes: bool = False,
     **overrides: Any,
 ) -> Iterator[Running]:
     """A control plane in a thread; ends with the block."""
@@ -133,7 +134,7 @@ def running_app(
     app = create_app(
         settings,
         catalogue or load_environments([write_hall(folder)]),
-        probes=all_well() if probes is None else probes,
+        probes=None if with_default_probes else probes or all_well(),
         read_recordings=read_recordings,
     )
     server = make_server(app)
