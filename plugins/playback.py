@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from plugins.frames import NS_PER_S, FrameSet
@@ -44,7 +45,9 @@ class Pace:
             is_taken = (
                 ahead.put(frame_set)
                 if self._speed is None
-                else self._is_in_time(frame_set, self._speed) and ahead.put_now(frame_set)
+                else self._is_in_time(frame_set, self._speed)
+                # A recorded set "arrives" when it is due, as a live one would.
+                and ahead.put_now(replace(frame_set, arrived_s=time.perf_counter()))
             )
             if ahead.is_closed:
                 return
