@@ -32,6 +32,8 @@ PAGE_FOLDER = Path(__file__).parent / "live_page"
 RESOURCES = (system, environments, tasks, live)
 MAX_BODY_BYTES = 1024**2
 MAX_MESSAGE_BYTES = 64 * 1024
+# What the kernel may hold for one client: more would only make its pictures older.
+SEND_BUFFER_BYTES = 256 * 1024
 PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
@@ -187,6 +189,7 @@ def open_listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     try:
         listener.bind((host, port))
     except OSError as error:

@@ -160,10 +160,13 @@ class FakeWorker:
     def __init__(self, url: str) -> None:
         self.redis = redis.Redis.from_url(url)
 
-    def publish(self, task_id: str, index: int, *, with_pictures: bool = True) -> bytes:
+    def publish(
+        self, task_id: str, index: int, *, with_pictures: bool = True, padding: int = 0
+    ) -> bytes:
         """One synchronised set; returns its binary message."""
         metadata = msgspec.json.encode(update_of(index))
         jpegs = pictures(index) if with_pictures else {}
+        jpegs |= {"padding": bytes(padding)} if padding else {}
         message = encode_set(index, media_time(index), metadata, jpegs, 80, is_incomplete=False)
         entry = f"{index + 1}-0"
         self.redis.xadd(tracks_stream(task_id), {"json": metadata}, id=entry, maxlen=3000)
