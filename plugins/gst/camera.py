@@ -72,6 +72,8 @@ class CameraSource:
         for thread in (self._feeder, self._reader):
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(_JOIN_S)
+        # The callbacks' owner mostly owns this camera too; without the cycle all is freed at once.
+        self._on_frame, self._on_end = _ignore, _ignore
 
     def _feed(self) -> None:
         try:
@@ -110,6 +112,7 @@ class CameraSource:
             first_ns = unit.media_time_ns if fed == 0 else first_ns
             self._losses.fed(unit.media_time_ns, unit.is_key, sub_video.key)
             if not decoder.push(unit):
+                self._losses.forget_inside()
                 return
             fed += 1
         self._check_count(sub_video, fed, first_ns)
@@ -157,6 +160,10 @@ class CameraSource:
 
     def _report(self, problem: str) -> None:
         self._reported.append(problem)
+
+
+def _ignore(_: object) -> None:
+    """Takes the place of the callbacks once the camera is closed."""
 
 
 def _frames_before(sub_video: SubVideo, media_time_ns: int) -> int:
