@@ -40,10 +40,13 @@ class ServerState:
 
 
 class Supervisor:
-    """A thread that watches one started server. ``state`` may be read from any thread."""
+    """A thread that watches one started server. ``state`` and ``checks``, the number of checks
+    made, may be read from any thread.
+    """
 
     def __init__(self, server: TritonServer, *, interval_s: float = 1.0) -> None:
         self.state = ServerState()
+        self.checks = 0
         self._server = server
         self._interval_s = interval_s
         self._stopping = threading.Event()
@@ -69,6 +72,7 @@ class Supervisor:
             except Exception:
                 # Nobody would watch the server if this thread ended.
                 LOG.exception("checking the Triton server failed")
+            self.checks += 1
 
     def _check(self) -> None:
         if not self._server.is_running():

@@ -38,6 +38,8 @@ CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.enable_http_proxy", 0),
+    # Otherwise a new channel inherits the backoff of an older one to the same address.
+    ("grpc.use_local_subchannel_pool", 1),
 ]
 
 

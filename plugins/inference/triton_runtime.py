@@ -80,9 +80,16 @@ def assemble_backends(installation: Installation, runtime_folder: Path) -> Path:
         triton / "backends" / "python" / "triton_python_backend_utils.py",
         stub / "triton_python_backend_stub",
     ):
-        shutil.copy2(source, python_backend / source.name)
-    shutil.copy2(BACKEND_SOURCE, own_backend / "model.py")
+        _replace_by_copy(source, python_backend / source.name)
+    _replace_by_copy(BACKEND_SOURCE, own_backend / "model.py")
     return runtime_folder / "backends"
+
+
+def _replace_by_copy(source: Path, target: Path) -> None:
+    """A program that still runs cannot be written over, but its name can be given to another."""
+    aside = target.with_name(f"{target.name}.new")
+    shutil.copy2(source, aside)
+    aside.replace(target)
 
 
 def loadable_models(repository: Path) -> list[str]:

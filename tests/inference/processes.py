@@ -1,0 +1,33 @@
+"""What runs on this machine, read from /proc, and waiting for it to change."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    pid: int
+    parent: int
+    group: int
+    command: str
+
+
+def processes() -> Iterator[Process]:
+    """All processes that are not zombies."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent, group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if state != "Z":
+            yield Process(int(folder.name), int(parent), int(group), command)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
