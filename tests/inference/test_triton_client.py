@@ -122,14 +122,12 @@ def test_two_threads_with_a_session_each_do_not_disturb_each_other(toy_triton):
     differing: list[str] = []
 
     def detect() -> None:
-        for _ in range(30):
-            if not np.array_equal(detector.detect([frame])[0].boxes_xyxy, boxes):
-                differing.append("boxes")
+        found = [detector.detect([frame])[0].boxes_xyxy for _ in range(30)]
+        differing.extend("boxes" for each in found if not np.array_equal(each, boxes))
 
     def embed() -> None:
-        for _ in range(30):
-            if not np.allclose(embedder.embed([crop]), vector, atol=1e-5):
-                differing.append("vector")
+        found = [embedder.embed([crop]) for _ in range(30)]
+        differing.extend("vector" for each in found if not np.allclose(each, vector, atol=1e-5))
 
     threads = [threading.Thread(target=detect), threading.Thread(target=embed)]
     for thread in threads:
