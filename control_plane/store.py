@@ -1,4 +1,4 @@
-"""PostgreSQL: versioned migrations, monthly partitions, and the tasks' rows.
+"""PostgreSQL: versioned migrations, and the tasks' rows.
 
 The pool connects when first needed and migrates then, so a process may start before its database
 and goes on when the database comes back. Whenever PostgreSQL does not answer, every method raises
@@ -7,9 +7,9 @@ DatabaseUnavailableError.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,11 @@ import msgspec
 
 from control_plane.errors import TaskNotFoundError
 from control_plane.pages import Page, decode_cursor, encode_cursor
-from plugins.errors import DatabaseUnavailableError, InvalidInputError, LeaseLostError
+from plugins.errors import DatabaseUnavailableError, InvalidInputError
 from plugins.messages import TERMINAL_STATUSES, TaskProgress, TaskRequest, TaskStatus
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 MIGRATION_LOCK = 7_305_112
-PARTITIONED = ("tracking_events", "trajectories")
 CONNECT_TIMEOUT_S = 3.0
 COMMAND_TIMEOUT_S = 30.0
 MAX_ATTEMPTS = 5
@@ -64,9 +63,7 @@ CLAIM = f"""update tasks set lease_owner = $1, lease_until = now() + make_interv
     select task_id from tasks where {UNFINISHED} and not stop_requested and {NOBODY_HOLDS}
     order by created_at, task_id limit 1 for update skip locked)
   returning request"""  # noqa: S608
-RENEW = """update tasks set lease_until = now() + make_interval(secs => $3)
-  where task_id = $1 and lease_owner = $2 returning stop_requested"""
-RELEASE = """update tasks set lease_owner = null, lease_until = null
+RELEASE = """update tasks set lease_owner = null, lease_until = null, attempts = attempts - $3
   where task_id = $1 and lease_owner = $2"""
 SET_STATUS = f"""update tasks set status = $2, error = $3,
     progress = coalesce($4::jsonb, progress),
@@ -165,16 +162,6 @@ class Store:
         applied = {r["name"] for r in await connection.fetch("select name from schema_migrations")}
         return [name for name in self._migrations if name not in applied]
 
-    async def ensure_partitions(self, start: datetime, end: datetime) -> None:
-        """Gives every month of the media-time range [start, end] a partition of its own.
-
-        Where the default partition already holds rows of a month, they stay there.
-        """
-        async with self.connection() as connection:
-            for table in PARTITIONED:
-                for first, after in months(start, end):
-                    await _ensure_partition(connection, table, first, after)
-
     async def create_task(
         self, request: TaskRequest, *, owner: str | None = None, lease_s: float = 0.0
     ) -> TaskRow:
@@ -246,21 +233,10 @@ class Store:
             row = await connection.fetchrow(CLAIM, owner, float(lease_s))
         return msgspec.json.decode(row["request"], type=TaskRequest) if row else None
 
-    async def renew_lease(self, task_id: str, owner: str, lease_s: float) -> bool:
-        """Keeps the task for another ``lease_s``; True when it is to stop.
-
-        LeaseLostError when another worker holds it now.
-        """
+    async def release_lease(self, task_id: str, owner: str, *, has_crashed: bool) -> None:
+        """Lets another worker take an unfinished task over at once; only crashes count as such."""
         async with self.connection() as connection:
-            row = await connection.fetchrow(RENEW, parse_task_id(task_id), owner, float(lease_s))
-        if row is None:
-            raise LeaseLostError(f"task {task_id} is no longer {owner}'s: stop working on it")
-        return bool(row["stop_requested"])
-
-    async def release_lease(self, task_id: str, owner: str) -> None:
-        """Lets another worker take an unfinished task over at once."""
-        async with self.connection() as connection:
-            await connection.execute(RELEASE, parse_task_id(task_id), owner)
+            await connection.execute(RELEASE, parse_task_id(task_id), owner, int(not has_crashed))
 
     async def set_status(
         self,
@@ -283,35 +259,6 @@ async def _apply(connection: Any, name: str, statements: str) -> None:
     async with connection.transaction():
         await connection.execute(statements)
         await connection.execute("insert into schema_migrations (name) values ($1)", name)
-
-
-async def _ensure_partition(connection: Any, table: str, first: datetime, after: datetime) -> None:
-    name = f"{table}_y{first.year:04d}m{first.month:02d}"
-    if await connection.fetchval("select to_regclass($1)", name):
-        return
-    bounds = f"from ('{first.isoformat()}') to ('{after.isoformat()}')"
-    async with connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", MIGRATION_LOCK)
-        try:
-            async with connection.transaction():
-                await connection.execute(
-                    f"create table if not exists {name} partition of {table} for values {bounds}"
-                )
-        except asyncpg.CheckViolationError:
-            return  # the default partition holds rows of this month: they are found there as well
-
-
-def months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """First moments (UTC) of every month that [start, end] touches, and of the month after."""
-    end = end.astimezone(UTC)
-    first = start.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    while first <= end:
-        is_december = first.month == 12
-        after = first.replace(
-            year=first.year + is_december, month=1 if is_december else first.month + 1
-        )
-        yield first, after
-        first = after
 
 
 def parse_task_id(task_id: str) -> uuid.UUID:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -123,6 +124,7 @@ class History:
         self._progress = TaskProgress()
         self._reported: TaskStatus = "QUEUED"
         self._status_due: tuple[TaskStatus, str | None] | None = None
+        self._range: tuple[datetime, datetime] | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
@@ -135,6 +137,11 @@ class History:
             self._raise_failure()
             self._batches.append(batch)
             self._changed.notify_all()
+
+    def expect(self, first: datetime, last: datetime) -> None:
+        """Makes room for rows of this media-time range before they come."""
+        with self._changed:
+            self._range = (first, last)
 
     def report(self, progress: TaskProgress) -> None:
         """The state that goes into the task's row with the next heartbeat."""
@@ -192,6 +199,9 @@ class History:
                     connection = await asyncpg.connect(
                         self._url, timeout=5.0, command_timeout=COMMAND_TIMEOUT_S
                     )
+                if self._range is not None:
+                    await connection.execute("select ensure_partitions($1, $2)", *self._range)
+                    self._range = None
                 for batch in batches:
                     await self._commit(connection, batch)
                 await self._beat(connection)

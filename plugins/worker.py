@@ -29,6 +29,7 @@ from plugins.live import LiveLimits, LivePublisher
 from plugins.media.cache import ClipCache, Prefetcher
 from plugins.media.jpeg import encode_jpeg
 from plugins.media.object_store import ObjectStore, open_object_store
+from plugins.media_time import to_datetime
 from plugins.messages import CameraProgress, TaskProgress, TaskRequest, TaskStatus
 from plugins.plan import Plan, make_plan
 from plugins.playback import Ahead, Pace, run_ahead
@@ -207,6 +208,7 @@ class TaskRun:
         self._enter("DOWNLOADING", "listing the recordings")
         index_folder = self.settings.cache_dir / "index"
         plan = make_plan(self.request, self.environment, self._store(), index_folder)
+        self.history.expect(to_datetime(plan.start_ns), to_datetime(plan.end_ns))
         for camera_id, recording in plan.recordings.items():
             error = recording.problems[0] if recording.problems else None
             self.progress.cameras[camera_id] = CameraProgress(error=error)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -73,10 +74,17 @@ class Stack:
 
 
 @contextmanager
+def data_folder() -> Iterator[Path]:
+    """A folder that the embedded PostgreSQL, which never runs as root, may reach too."""
+    with tempfile.TemporaryDirectory(prefix="spoton-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
 def running_stack(settings: Mapping[str, str], data_dir: Path) -> Iterator[Stack]:
     """``spoton up`` until the block ends; everything it started must end with it."""
     port = free_port()
-    data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "up.log").open("ab") as output:
         process = subprocess.Popen(
             [*SPOTON, "up"],

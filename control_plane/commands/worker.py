@@ -135,7 +135,7 @@ class Supervisor:
     async def _reap(self) -> None:
         for task_id, (owner, child) in list(self._children.items()):
             if child.poll() is not None:
-                await self._store.release_lease(task_id, owner)
+                await self._store.release_lease(task_id, owner, has_crashed=True)
                 del self._children[task_id]
                 log.info("task_left", task_id=task_id, exit_status=child.returncode)
 
@@ -153,7 +153,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
             with suppress(DatabaseUnavailableError):
-                await self._store.release_lease(task_id, owner)
+                await self._store.release_lease(task_id, owner, has_crashed=False)
         with suppress(redis.RedisError):
             self._redis.delete(worker_key(self._name))
         await self._store.close()

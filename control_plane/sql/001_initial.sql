@@ -84,3 +84,30 @@ create table identity_decisions (
   primary key (task_id, frame_index, ordinal)
 );
 create index identity_decisions_person on identity_decisions (global_id, media_time);
+
+-- Gives every month of a media-time range a partition of its own; a month that already has rows in
+-- the default partition keeps them there. Safe however often and from wherever it is called.
+create function ensure_partitions(first timestamptz, last timestamptz) returns void
+language plpgsql as $$
+declare
+  month timestamptz := date_trunc('month', first, 'UTC');
+  following timestamptz;
+  parent text;
+  name text;
+begin
+  perform pg_advisory_xact_lock(7305113);
+  while month <= last loop
+    following := (month at time zone 'UTC' + interval '1 month') at time zone 'UTC';
+    foreach parent in array array['tracking_events', 'trajectories'] loop
+      name := parent || to_char(month at time zone 'UTC', '"_y"YYYY"m"MM');
+      if to_regclass(name) is null then
+        begin
+          execute format('create table %I partition of %I for values from (%L) to (%L)',
+                         name, parent, month, following);
+        exception when check_violation then null;
+        end;
+      end if;
+    end loop;
+    month := following;
+  end loop;
+end $$;
