@@ -40,7 +40,8 @@ class CameraSource:
         self._clips, self._start_ns, self._end_ns = clips, start_ns, end_ns
         self._on_frame, self._on_end = on_frame, on_end
         self._stopping = threading.Event()
-        self._decoder_lock = threading.Lock()
+        self._decoder_changed = threading.Condition()
+        self._is_read_out = False
         self._is_all_fed = False
         self._decoder = H264Decoder(camera_id, start_ns)
         self._losses = LossCount()
@@ -63,8 +64,9 @@ class CameraSource:
     def release(self) -> None:
         """Stops decoding without waiting for the threads to end."""
         self._stopping.set()
-        with self._decoder_lock:
+        with self._decoder_changed:
             self._decoder.close()
+            self._decoder_changed.notify_all()
 
     def close(self) -> None:
         """Stops and frees everything. A feeder that waits for a clip to be fetched ends with it."""
@@ -84,7 +86,7 @@ class CameraSource:
                     self._feed_clip(clip)
         except Exception as error:  # noqa: BLE001  # a camera must never take the others with it
             self._report(f"{self.camera_id}: its clips broke off ({error}); start the task again")
-        with self._decoder_lock:
+        with self._decoder_changed:
             self._is_all_fed = True
             self._decoder.end()
 
@@ -103,7 +105,7 @@ class CameraSource:
 
     def _feed_units(self, units: Iterator[AccessUnit], sub_video: SubVideo) -> None:
         """Feeds one clip to the decoder of this moment, until its end or the decoder's."""
-        with self._decoder_lock:
+        with self._decoder_changed:
             decoder = self._decoder
         fed, first_ns = 0, max(self._start_ns, sub_video.start_ns)
         for unit in units:
@@ -112,10 +114,18 @@ class CameraSource:
             first_ns = unit.media_time_ns if fed == 0 else first_ns
             self._losses.fed(unit.media_time_ns, unit.is_key, sub_video.key)
             if not decoder.push(unit):
-                self._losses.forget_inside()
+                self._losses.forget(sub_video.key)
+                self._await_other_decoder(decoder)
                 return
             fed += 1
         self._check_count(sub_video, fed, first_ns)
+
+    def _await_other_decoder(self, failed: H264Decoder) -> None:
+        """Else the next clip would go into the failed one, before the reader has found out."""
+        with self._decoder_changed:
+            self._decoder_changed.wait_for(
+                lambda: self._decoder is not failed or self._is_read_out or self._stopping.is_set()
+            )
 
     def _check_count(self, sub_video: SubVideo, fed: int, first_ns: int) -> None:
         expected = sub_video.frame_count - _frames_before(sub_video, first_ns)
@@ -126,17 +136,27 @@ class CameraSource:
             )
 
     def _read(self) -> None:
+        try:
+            self._read_frames()
+        except Exception as error:  # noqa: BLE001  # a camera must never take the others with it
+            self._report(f"{self.camera_id}: its decoder broke off ({error}); start the task again")
+        with self._decoder_changed:
+            self._is_read_out = True
+            self._decoder_changed.notify_all()
+        self._on_end(self.camera_id)
+
+    def _read_frames(self) -> None:
         while not self._stopping.is_set():
             frame = self._decoder.pull()
             if frame is not None:
                 self._deliver(frame)
-            elif (error := self._decoder.error()) is not None:
+                continue
+            is_ended = self._decoder.is_ended()
+            if (error := self._decoder.error()) is not None:
                 self._rebuild(error)
-            elif self._decoder.is_ended():
-                break
-        if not self._stopping.is_set():
-            self._losses.drained()
-        self._on_end(self.camera_id)
+            elif is_ended:
+                self._losses.drained()
+                return
 
     def _deliver(self, frame: Frame) -> None:
         is_damaged = self._losses.decoded(frame.media_time_ns)
@@ -148,15 +168,16 @@ class CameraSource:
 
     def _rebuild(self, error: str) -> None:
         """Replaces a decoder that failed; the rest of the clip it was fed with is given up."""
-        with self._decoder_lock:
+        with self._decoder_changed:
             if self._stopping.is_set():
                 return
             self._decoder.close()
-            self._losses.forget_inside()
+            self._losses.forget(self._fed_key)
             self._report(f"{self._fed_key}: decoding broke off ({error}); encode it again as H.264")
             self._decoder = H264Decoder(self.camera_id, self._start_ns)
             if self._is_all_fed:
                 self._decoder.end()
+            self._decoder_changed.notify_all()
 
     def _report(self, problem: str) -> None:
         self._reported.append(problem)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from plugins.frames import Frame
 from plugins.gst.demux import ACCESS_UNIT_CAPS, AccessUnit
-from plugins.gst.gstreamer import Gst, GstVideo, first_error, launch
+from plugins.gst.gstreamer import Gst, GstVideo, first_error, free, launch
 
 _POLL_NS = 50 * Gst.MSECOND
 # Timestamps count from well before the first frame: a key frame may lie long before it.
@@ -71,7 +71,7 @@ class H264Decoder:
 
     def close(self) -> None:
         """Frees the decoder; safe to call twice."""
-        self._pipeline.set_state(Gst.State.NULL)
+        free(self._pipeline)
 
     def _frame(self, sample: Any) -> Frame:
         buffer, segment = sample.get_buffer(), sample.get_segment()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.errors import MissingRecordingError, UnreadableVideoError
-from plugins.gst.gstreamer import Gst, first_error, launch
+from plugins.gst.gstreamer import Gst, first_error, free, launch
 from plugins.media.timeline import SubVideo
 
 ACCESS_UNIT_CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
@@ -58,7 +58,7 @@ def read_access_units(
         pipeline.set_state(Gst.State.PLAYING)
         yield from _units(pipeline, sub_video, is_stopped)
     finally:
-        pipeline.set_state(Gst.State.NULL)
+        free(pipeline)
 
 
 def _units(

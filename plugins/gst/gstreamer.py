@@ -16,7 +16,7 @@ from gi.repository import (  # noqa: E402  # the versions come before the import
 
 from plugins.errors import SpotOnError  # noqa: E402  # after the versions, as above
 
-__all__ = ["Gst", "GstVideo", "first_error", "launch"]
+__all__ = ["Gst", "GstVideo", "first_error", "free", "launch"]
 
 Gst.init(None)
 
@@ -36,8 +36,17 @@ def launch(description: str) -> Any:
 
 def first_error(pipeline: Any) -> str | None:
     """The oldest error waiting on the pipeline's bus in one line, or None. Takes messages off."""
-    message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+    bus = pipeline.get_bus()
+    message = bus.pop_filtered(Gst.MessageType.ERROR) if bus else None
     if message is None:
         return None
     error, _ = message.parse_error()
     return f"{message.src.get_name()}: {' '.join(error.message.split())}"
+
+
+def free(pipeline: Any) -> None:
+    """Stops the pipeline's threads and gives back its memory and files, its bus's included, even
+    while references to it live on. Safe to call twice.
+    """
+    pipeline.set_state(Gst.State.NULL)
+    pipeline.set_bus(None)

@@ -51,10 +51,12 @@ class LossCount:
             self._lost.update(unit.clip_key for unit in self._inside)
             self._inside.clear()
 
-    def forget_inside(self) -> None:
-        """The decoder was thrown away with what was inside."""
+    def forget(self, clip_key: str) -> None:
+        """The decoder was thrown away with what was inside; this clip is reported as broken."""
         with self._lock:
             self._inside.clear()
+            del self._lost[clip_key]
+            self._is_damaged = False
 
     def problems(self) -> list[str]:
         """One line for each clip with losses."""

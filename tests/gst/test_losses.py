@@ -35,10 +35,13 @@ def test_losses_at_the_end_count_when_the_decoder_is_empty() -> None:
     assert [p.split(" frames")[0] for p in losses.problems()] == ["a: 1 of 2", "b: 1 of 2"]
 
 
-def test_a_thrown_away_decoder_loses_nothing_it_could_be_blamed_for() -> None:
-    """Its clip is reported elsewhere."""
+def test_a_clip_given_up_with_its_decoder_is_not_blamed_twice() -> None:
+    """It is reported as broken off; what other clips lost is still told."""
     losses = LossCount()
-    feed(losses, [0, 1, 2], {0})
-    losses.forget_inside()
+    feed(losses, [0, 1, 2], {0}, "a")
+    feed(losses, [3, 4, 5, 6], {3}, "b")
+    for time in (0, 2, 3, 5):
+        losses.decoded(time)
+    losses.forget("b")
     losses.drained()
-    assert losses.problems() == []
+    assert [p.split(" frames")[0] for p in losses.problems()] == ["a: 1 of 3"]
