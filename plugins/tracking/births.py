@@ -4,8 +4,8 @@ import numpy as np
 
 from plugins.frames import NS_PER_S
 from plugins.tracking.assignment import covered
-from plugins.tracking.identity_state import IdentityState, Look, Looks, View
-from plugins.tracking.matching import compare, gate
+from plugins.tracking.identity_state import IdentityState, Looks, View
+from plugins.tracking.matching import Look, compare, gate
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.recognition import Recognition, recognise
@@ -19,7 +19,7 @@ _JUST_SEEN_S = 0.3
 
 
 def begin_people(
-    state: IdentityState, views: list[View], looks: Looks, parameters: TrackingParameters
+    state: IdentityState, views: list[View], parameters: TrackingParameters
 ) -> list[IdentityDecision]:
     """Gives every ripe tracklet without a person one, the surest places first.
 
@@ -32,14 +32,13 @@ def begin_people(
         free = [p for p in begun if p.number not in state.occupied(view.camera_id)]
         joined = _nearest(view, row, free, parameters)
         if joined is not None:
-            state.link(view.camera_id, tracklet.track_id).person = joined.number
+            state.link(view.camera_id, tracklet.track_id).join(joined.number)
             metres = float(np.linalg.norm(view.standing.state[row, :2] - joined.mean[:2]))
             decisions.append(
                 _decision(view, tracklet, joined, "joined", "began together", metres=metres)
             )
             continue
-        look = looks.get((view.camera_id, tracklet.track_id))
-        person, made = _find_or_begin(state, view, row, look, parameters)
+        person, made = _find_or_begin(state, view, row, parameters)
         decisions += made
         if person.has_place:
             begun.append(person)
@@ -60,7 +59,9 @@ def reconsider(
                 continue
             if state.time_ns - person.born_ns > limit_ns:
                 continue
-            found = _recognised(state, look, view, row, parameters, before_ns=person.born_ns)
+            found = _recognised(
+                state, look, view, row, parameters=parameters, before_ns=person.born_ns
+            )
             if found is None or not found.is_same or found.person.number > person.number:
                 continue
             state.rename(found.person.number, person.number)
@@ -136,15 +137,24 @@ def _nearest(
 
 
 def _find_or_begin(
-    state: IdentityState, view: View, row: int, look: Look | None, parameters: TrackingParameters
+    state: IdentityState, view: View, row: int, parameters: TrackingParameters
 ) -> tuple[Person, list[IdentityDecision]]:
     tracklet = view.tracklets[row]
-    found = None if look is None else _recognised(state, look, view, row, parameters)
+    look = state.link(view.camera_id, tracklet.track_id).look
+    found = None if look is None else _recognised(state, look, view, row, parameters=parameters)
     decisions: list[IdentityDecision] = []
     if found is not None and found.is_same:
-        person, verdict, reason = found.person, "joined", found.reason
+        person = found.person
         decisions.append(
-            _decision(view, tracklet, person, "joined", reason, found=found, parameters=parameters)
+            _decision(
+                view,
+                tracklet,
+                person,
+                "joined",
+                found.reason,
+                found=found,
+                parameters=parameters,
+            )
         )
     else:
         person = state.people.begin(state.time_ns)
@@ -162,7 +172,7 @@ def _find_or_begin(
                     parameters=parameters,
                 )
             )
-    state.link(view.camera_id, tracklet.track_id).person = person.number
+    state.link(view.camera_id, tracklet.track_id).join(person.number)
     person.seen_ns = state.time_ns
     if view.standing.is_valid[row]:
         place, cov = view.standing.state[row], view.standing.cov[row]
@@ -175,12 +185,20 @@ def _recognised(
     look: Look,
     view: View,
     row: int,
+    *,
     parameters: TrackingParameters,
     before_ns: int | None = None,
 ) -> Recognition | None:
     """The most alike of the people lost now, and lost already at ``before_ns`` where given."""
     lost = [p for p in state.lost(_JUST_SEEN_S) if before_ns is None or p.seen_ns < before_ns]
-    return recognise(look.vector, view.place_m(row), lost, state.gallery, state.time_ns, parameters)
+    return recognise(
+        look.vector,
+        view.place_m(row),
+        lost,
+        state.gallery,
+        time_ns=state.time_ns,
+        parameters=parameters,
+    )
 
 
 def _move(person: Person, to: Person) -> None:

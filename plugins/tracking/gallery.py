@@ -62,7 +62,8 @@ class Gallery:
         if not rows.size:
             return {}
         selector = faiss.IDSelectorBatch(rows)
-        options = faiss.SearchParameters(sel=selector)
+        options = faiss.SearchParameters()
+        options.sel = selector
         cosines, found = self._searchable().search(
             np.ascontiguousarray(vector[None], np.float32), int(rows.size), params=options
         )
@@ -78,7 +79,8 @@ class Gallery:
         if not own:
             return None
         total = np.sum([max(e.quality, 1e-3) * e.vector for e in own], axis=0)
-        return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
+        mean: Vectors = np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
+        return mean
 
     def merge(self, kept: int, dropped: int) -> None:
         """Gives all embeddings of ``dropped`` to ``kept``."""

@@ -13,6 +13,7 @@ from plugins.tracking.merging import merge_people
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.results import IdentityDecision
 from plugins.tracking.settling import fuse_places, settle
+from plugins.tracking.support import weigh_support
 
 
 def identify(
@@ -20,6 +21,7 @@ def identify(
     views: list[View],
     living: dict[str, set[int]],
     looks: Looks,
+    *,
     time_ns: int,
     parameters: TrackingParameters,
 ) -> list[IdentityDecision]:
@@ -30,28 +32,26 @@ def identify(
     active = state.people.advance(time_ns, parameters)
     decisions: list[IdentityDecision] = []
     for view in views:
-        decisions += settle(state, view, active, looks, dt_s, parameters)
+        decisions += settle(state, view, active, looks, dt_s=dt_s, parameters=parameters)
     fuse_places(state, views, parameters)
-    decisions += begin_people(state, views, looks, parameters)
-    _remember(state, views, looks, parameters)
+    decisions += begin_people(state, views, parameters)
+    weigh_support(state, views, dt_s, parameters)
+    _remember(state, parameters)
     decisions += reconsider(state, views, looks, parameters)
     decisions += merge_people(state, views, dt_s, parameters)
     _forget(state, parameters)
     return decisions
 
 
-def _remember(
-    state: IdentityState, views: list[View], looks: Looks, parameters: TrackingParameters
-) -> None:
+def _remember(state: IdentityState, parameters: TrackingParameters) -> None:
     """Keeps good crops of tracklets whose person is not in doubt."""
-    for view in views:
-        for tracklet in view.tracklets:
-            look = looks.get((view.camera_id, tracklet.track_id))
-            link = state.link(view.camera_id, tracklet.track_id)
-            if look is None or link.person is None or link.strained_s > 0:
+    for by_id in state.links.values():
+        for link in by_id.values():
+            if link.look is None or link.person is None or link.strained_s > 0 or not link.fits:
                 continue
-            if look.quality >= parameters.min_crop_quality:
-                state.gallery.add(link.person, look.vector, look.quality)
+            if link.look.quality >= parameters.min_crop_quality:
+                state.gallery.add(link.person, link.look.vector, link.look.quality)
+            link.look = None
 
 
 def _forget(state: IdentityState, parameters: TrackingParameters) -> None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from plugins.frames import NS_PER_S
-from plugins.tracking.camera_plane import FloatArray
-from plugins.tracking.gallery import Gallery, Vectors
-from plugins.tracking.matching import Link
+from plugins.tracking.camera_plane import CameraPlane, FloatArray
+from plugins.tracking.gallery import Gallery
+from plugins.tracking.matching import Link, Look
 from plugins.tracking.people import People, Person
 from plugins.tracking.standing import Standing
 from plugins.tracking.tracklets import Tracklet
@@ -15,23 +15,16 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One camera's confirmed tracklets in this set (N), and where each stands."""
+    """One camera's picture of this set: its confirmed tracklets (N), and where each stands."""
 
     camera_id: str
     tracklets: list[Tracklet]
     standing: Standing
+    plane: CameraPlane
 
     def place_m(self, row: int) -> FloatArray | None:
         """Floor position (2,) of a tracklet, None where the floor is not mapped."""
         return self.standing.state[row, :2] if self.standing.is_valid[row] else None
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The embedding (D,), unit length, of a tracklet's crop of this set."""
-
-    vector: Vectors
-    quality: float
 
 
 Looks = dict[tuple[str, int], Look]

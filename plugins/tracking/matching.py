@@ -8,16 +8,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from plugins.tracking import kalman
-from plugins.tracking.assignment import assign
+from plugins.tracking.assignment import assign, iou
 from plugins.tracking.camera_plane import FloatArray
+from plugins.tracking.gallery import Vectors
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.standing import Standing
 
 _WORST_EVIDENCE = -8.0
 _MAX_APPEARANCE = 2.0
+# At an overlap of a third and more, whose box is whose cannot be told from the boxes.
+_CROWDED_PER_IOU = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The embedding (D,), unit length, of a tracklet's crop; ``quality`` 0..1 of that crop."""
+
+    vector: Vectors
+    quality: float
 
 
 @dataclass(slots=True)
@@ -25,13 +36,23 @@ class Link:
     """What is known of one tracklet's identity: its ``person`` (a number) or None.
 
     ``evidence`` and ``appearance`` are log-likelihood ratios by person. ``strained_s`` is for how
-    long the tracklet has not fitted its person.
+    long the tracklet has not fitted its person. ``trust`` 0..1 is how surely the tracklet still is
+    the person it was: boxes that overlap may have swapped people. ``fits`` tells whether
+    this set's place is within the gate of the person. ``look`` is the
+    latest embedding that no person has taken over yet.
     """
 
     person: int | None = None
     evidence: dict[int, float] = field(default_factory=dict)
     appearance: dict[int, float] = field(default_factory=dict)
     strained_s: float = 0.0
+    trust: float = 1.0
+    fits: bool = True
+    look: Look | None = None
+
+    def join(self, person: int) -> None:
+        """Becomes a person whose place fits, or is not known yet."""
+        self.person, self.strained_s, self.fits = person, 0.0, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +67,10 @@ class Comparison:
 
 
 def gate(parameters: TrackingParameters) -> float:
-    """Largest squared Mahalanobis distance in (x, y, height) that is the same person's."""
-    return float(chi2.ppf(parameters.gate_probability, 3))
+    """Largest squared Mahalanobis distance in (x, y, height) that is the same person's: the
+    quantile of the chi-squared distribution with three degrees of freedom.
+    """
+    return 2.0 * float(gammaincinv(1.5, parameters.gate_probability))
 
 
 def compare(
@@ -67,6 +90,25 @@ def compare(
     )
 
 
+def doubt(
+    links: list[Link], boxes_xyxy: FloatArray, dt_s: float, parameters: TrackingParameters
+) -> None:
+    """Lowers the trust in tracklets whose boxes (N, 4) overlap, and restores it in time."""
+    crowding = crowded(boxes_xyxy)
+    recovery = 1.0 - float(np.exp(-dt_s / parameters.trust_recovery_s))
+    for link, share in zip(links, crowding.tolist(), strict=True):
+        link.trust += recovery * (1.0 - link.trust)
+        link.trust = min(link.trust, 1.0 - share)
+
+
+def crowded(boxes_xyxy: FloatArray) -> FloatArray:
+    """How much of each box (N,) is shared with the one it overlaps most, 0..1."""
+    overlap = iou(boxes_xyxy, boxes_xyxy)
+    np.fill_diagonal(overlap, 0.0)
+    share: FloatArray = np.minimum(_CROWDED_PER_IOU * overlap.max(axis=1, initial=0.0), 1.0)
+    return share
+
+
 def gather(
     links: list[Link],
     comparison: Comparison,
@@ -75,9 +117,10 @@ def gather(
     parameters: TrackingParameters,
 ) -> None:
     """Averages this set's comparison into the links' evidence, by person number."""
-    share = 1.0 - float(np.exp(-dt_s / parameters.evidence_s))
+    forgotten = 1.0 - float(np.exp(-dt_s / parameters.evidence_s))
     for link, ratios in zip(links, comparison.log_ratio.tolist(), strict=True):
         now = dict(zip(numbers, ratios, strict=True))
+        share = 1.0 - link.trust * (1.0 - forgotten)
         link.evidence = {
             number: _averaged(link.evidence.get(number), ratio, share)
             for number, ratio in now.items()
@@ -121,7 +164,7 @@ def appearance_ratio(
 def _gain(link: Link, number: int, is_own: bool, parameters: TrackingParameters) -> float:
     # A tracklet whose place is unknown for now stays who it is.
     evidence = link.evidence.get(number, 0.0 if is_own else -np.inf)
-    bonus = parameters.stay_bonus if is_own else 0.0
+    bonus = link.trust * parameters.stay_bonus if is_own else 0.0
     return evidence + link.appearance.get(number, 0.0) + bonus
 
 

@@ -36,7 +36,11 @@ def merge_people(
         cosine = _cosine(state, pair)
         if pair not in state.together_s or _looks_different(cosine, parameters):
             continue
-        decisions.append(_merge(state, pair, seen[pair[1]], pairs[pair], cosine, parameters))
+        decisions.append(
+            _merge(
+                state, pair, seen[pair[1]], metres=pairs[pair], cosine=cosine, parameters=parameters
+            )
+        )
     return decisions
 
 
@@ -85,6 +89,7 @@ def _merge(
     state: IdentityState,
     pair: Pair,
     seen_by: tuple[str, int],
+    *,
     metres: float,
     cosine: float | None,
     parameters: TrackingParameters,

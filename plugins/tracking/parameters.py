@@ -37,9 +37,11 @@ class TrackingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     # Who is who.
     gate_probability: float = 0.99
-    evidence_s: float = 0.8
+    evidence_s: float = 0.2
     """Memory of the evidence that ties a tracklet to a person; longer resists flips for longer."""
-    stay_bonus: float = 3.0
+    trust_recovery_s: float = 1.0
+    """How soon a tracklet is trusted again after its box overlapped another."""
+    stay_bonus: float = 2.0
     """Log-likelihood a tracklet's present person has ahead of any other."""
     birth_delay_s: float = 0.3
     split_after_s: float = 0.8
@@ -47,6 +49,9 @@ class TrackingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     merge_distance_m: float = 0.8
     lost_after_s: float = 1.5
     """Unseen for longer, a person's floor position is no longer predicted."""
+    min_support: float = 0.75
+    """A person three cameras could see is shown when seen by two, or by one without doubt."""
+    support_s: float = 1.0
     shown_unseen_s: float = 0.5
     """How long a person nobody sees is still shown where they are expected."""
     forget_after_s: float = 1800.0
@@ -54,10 +59,10 @@ class TrackingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """A new person may still turn out to be a lost one for this long."""
 
     # Appearance, as cosine of embeddings.
-    same_cosine: float = 0.62
+    same_cosine: float = 0.7
     """At and above it a lost person is recognised, if no other comes close."""
-    cosine_margin: float = 0.06
-    different_cosine: float = 0.4
+    cosine_margin: float = 0.05
+    different_cosine: float = 0.5
     """Below it two crops are taken to show different people."""
     cosine_weight: float = 10.0
     """Log-likelihood per unit of cosine above the middle of the two, at most two each way."""

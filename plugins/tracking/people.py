@@ -16,7 +16,8 @@ NAMESPACE = uuid.UUID("6f1c1f0e-52a5-5d0b-9a53-0c9c3a7d4b11")
 @dataclass(slots=True)
 class Person:
     """``mean`` (5,) and ``cov`` (5, 5) as in ``trajectories.py``, valid at ``time_ns``; both stay
-    zero while ``has_place`` is false: seen, but never where the floor is mapped.
+    zero while ``has_place`` is false: seen, but never where the floor is mapped. ``support`` is
+    how many cameras see them lately, doubtful views counting half.
     """
 
     number: int
@@ -27,6 +28,7 @@ class Person:
     mean: FloatArray
     cov: FloatArray
     has_place: bool
+    support: float = 0.0
 
 
 @dataclass(slots=True)
@@ -54,11 +56,13 @@ class People:
         active = [
             p for p in self.persons.values() if p.has_place and time_ns - p.seen_ns <= limit_ns
         ]
-        if active:
-            # All active people were last moved by the same set.
-            dt_s = max(0, time_ns - active[0].time_ns) / NS_PER_S
-            mean, cov = trajectories.predict(*stacked(active), dt_s, parameters)
-            _store(active, mean, cov, time_ns)
+        # One group as a rule; somebody found again where no floor is mapped has an older place.
+        for since_ns in sorted({p.time_ns for p in active}):
+            group = [p for p in active if p.time_ns == since_ns]
+            dt_s = max(0, time_ns - since_ns) / NS_PER_S
+            mean, cov = trajectories.predict(*stacked(group), dt_s, parameters)
+            for person, m, c in zip(group, mean, cov, strict=True):
+                person.mean, person.cov, person.time_ns = m, c, time_ns
         return active
 
     def correct(
@@ -106,8 +110,3 @@ def stacked(persons: list[Person]) -> tuple[FloatArray, FloatArray]:
     """Means (N, 5) and covariances (N, 5, 5)."""
     mean = np.reshape([p.mean for p in persons], (-1, 5)).astype(np.float64)
     return mean, np.reshape([p.cov for p in persons], (-1, 5, 5)).astype(np.float64)
-
-
-def _store(persons: list[Person], mean: FloatArray, cov: FloatArray, time_ns: int) -> None:
-    for person, m, c in zip(persons, mean, cov, strict=True):
-        person.mean, person.cov, person.time_ns = m, c, time_ns

@@ -48,6 +48,7 @@ def recognise(
     place_m: FloatArray | None,
     lost: list[Person],
     gallery: Gallery,
+    *,
     time_ns: int,
     parameters: TrackingParameters,
 ) -> Recognition | None:

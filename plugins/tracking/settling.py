@@ -10,6 +10,7 @@ from plugins.tracking.matching import (
     Link,
     appearance_ratio,
     compare,
+    doubt,
     gate,
     gather,
     match,
@@ -17,7 +18,7 @@ from plugins.tracking.matching import (
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
-from plugins.tracking.tracklets import Tracklet
+from plugins.tracking.tracklets import Tracklet, boxes_of
 
 
 def settle(
@@ -25,6 +26,7 @@ def settle(
     view: View,
     active: list[Person],
     looks: Looks,
+    *,
     dt_s: float,
     parameters: TrackingParameters,
 ) -> list[IdentityDecision]:
@@ -33,16 +35,18 @@ def settle(
     links = [state.link(view.camera_id, t.track_id) for t in view.tracklets]
     max_squared = gate(parameters)
     comparison = compare(view.standing, *stacked(active), max_squared)
+    doubt(links, boxes_of(view.tracklets), dt_s, parameters)
     gather(links, comparison, numbers, dt_s, parameters)
-    _look(state, view, links, looks, numbers, parameters)
+    _look(state, view, links, looks, numbers=numbers, parameters=parameters)
     matched = match(links, comparison, numbers, max_squared, parameters)
     _free_unseen(state, view, set(matched.values()))
     decisions: list[IdentityDecision | None] = []
     for row, (tracklet, link) in enumerate(zip(view.tracklets, links, strict=True)):
         number = matched.get(row)
         if number is not None:
+            link.fits = bool(comparison.squared[row, numbers.index(number)] <= max_squared)
             metres = _metres(comparison, row, numbers.index(number))
-            decisions.append(_take(state, view, tracklet, link, number, metres))
+            decisions.append(_take(state, view, tracklet, link, number=number, metres=metres))
         elif link.person in numbers:
             link.strained_s += dt_s
             if link.strained_s >= parameters.split_after_s or link.person in matched.values():
@@ -61,7 +65,7 @@ def fuse_places(state: IdentityState, views: list[View], parameters: TrackingPar
             if person is None:
                 continue
             person.seen_ns = state.time_ns
-            if not view.standing.is_valid[row] or link.strained_s > 0:
+            if not view.standing.is_valid[row] or link.strained_s > 0 or not link.fits:
                 continue
             if person.has_place and person.time_ns == state.time_ns:
                 numbers.append(person.number)
@@ -79,12 +83,14 @@ def _look(
     view: View,
     links: list[Link],
     looks: Looks,
+    *,
     numbers: Collection[int],
     parameters: TrackingParameters,
 ) -> None:
     for tracklet, link in zip(view.tracklets, links, strict=True):
         look = looks.get((view.camera_id, tracklet.track_id))
         if look is not None:
+            link.look = look
             cosines = state.gallery.similarity(look.vector, numbers)
             link.appearance = appearance_ratio(cosines, parameters)
 
@@ -102,6 +108,7 @@ def _take(
     view: View,
     tracklet: Tracklet,
     link: Link,
+    *,
     number: int,
     metres: float | None,
 ) -> IdentityDecision | None:

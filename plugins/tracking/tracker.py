@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +15,12 @@ from plugins.tracking.camera_plane import CameraPlane
 from plugins.tracking.crops import ChosenCrop, choose_crops
 from plugins.tracking.gallery import Gallery, unit
 from plugins.tracking.identities import identify
-from plugins.tracking.identity_state import IdentityState, Look, View
+from plugins.tracking.identity_state import IdentityState, Looks, View
+from plugins.tracking.matching import Look
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import People, Person
 from plugins.tracking.results import PersonPosition, SetResult
-from plugins.tracking.standing import locate
+from plugins.tracking.standing import Standing, locate
 from plugins.tracking.tracklets import CameraTracklets, Tracklet, boxes_of
 from plugins.tracking.trajectories import uncertainty_m
 
@@ -71,7 +71,8 @@ class Tracker:
         observed: dict[str, list[Tracklet]] = {}
         for camera_id, tracklets in self._tracklets.items():
             tracklets.step(detections.get(camera_id), media_time_ns, self._parameters)
-            observed[camera_id] = tracklets.observed(media_time_ns)
+            if camera_id in detections:
+                observed[camera_id] = tracklets.observed(media_time_ns)
         crops = choose_crops(observed, self._planes, media_time_ns, self._parameters)
         self._pending = _PendingSet(media_time_ns, observed, crops)
         return [crop.request for crop in crops]
@@ -86,12 +87,15 @@ class Tracker:
         pending, self._pending = self._take_pending(), None
         looks = _looks(pending.crops, embeddings)
         views = [
-            View(camera_id, tracklets, self._locate(camera_id, tracklets))
+            View(camera_id, tracklets, self._locate(camera_id, tracklets), self._planes[camera_id])
             for camera_id, tracklets in pending.observed.items()
         ]
         living = {c: {t.track_id for t in s.tracklets} for c, s in self._tracklets.items()}
-        decisions = identify(self._state, views, living, looks, pending.time_ns, self._parameters)
-        tracks = {view.camera_id: self._tracks(view, pending.time_ns) for view in views}
+        decisions = identify(
+            self._state, views, living, looks, time_ns=pending.time_ns, parameters=self._parameters
+        )
+        tracks: dict[str, list[Track]] = {camera_id: [] for camera_id in self._planes}
+        tracks |= {view.camera_id: self._tracks(view, pending.time_ns) for view in views}
         return SetResult(tracks, self._positions(views), decisions)
 
     def use_embedding_model(self, embedding_model: str) -> None:
@@ -144,7 +148,7 @@ class Tracker:
             raise InvalidInputError("no set to identify: call associate first")
         return self._pending
 
-    def _locate(self, camera_id: str, tracklets: list[Tracklet]) -> Any:
+    def _locate(self, camera_id: str, tracklets: list[Tracklet]) -> Standing:
         return locate(boxes_of(tracklets), self._planes[camera_id], self._parameters)
 
     def _tracks(self, view: View, time_ns: int) -> list[Track]:
@@ -201,14 +205,13 @@ class Tracker:
         unseen_s = (self._state.time_ns - person.seen_ns) / NS_PER_S
         return (
             person.has_place
+            and person.support >= self._parameters.min_support
             and unseen_s <= self._parameters.shown_unseen_s
             and uncertainty_m(person.cov) <= self._parameters.max_uncertainty_m
         )
 
 
-def _looks(
-    crops: list[ChosenCrop], embeddings: npt.NDArray[np.float32] | None
-) -> dict[tuple[str, int], Look]:
+def _looks(crops: list[ChosenCrop], embeddings: npt.NDArray[np.float32] | None) -> Looks:
     if embeddings is None or not crops:
         return {}
     if embeddings.ndim != 2 or len(embeddings) != len(crops):

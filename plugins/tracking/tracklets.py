@@ -10,7 +10,7 @@ import numpy as np
 from plugins.frames import NS_PER_S, Detections
 from plugins.tracking import kalman
 from plugins.tracking.assignment import IntArray, assign, covered, grown, iou
-from plugins.tracking.camera_plane import FloatArray
+from plugins.tracking.camera_plane import BoolArray, FloatArray
 from plugins.tracking.parameters import TrackingParameters
 
 # Shares of the box height, which stands for the person's size at that distance.
@@ -59,11 +59,13 @@ class CameraTracklets:
 
         None means that the camera delivered no picture: nothing is missed then, only predicted.
         """
+        limit_ns = int(parameters.coast_s * NS_PER_S)
+        self.tracklets = [t for t in self.tracklets if time_ns - t.seen_ns <= limit_ns]
         self._predict(time_ns)
         if detections is not None:
             boxes = np.asarray(detections.boxes_xyxy, dtype=np.float64).reshape(-1, 4)
             self._observe(boxes, np.asarray(detections.scores, np.float64), time_ns, parameters)
-        self._end(time_ns, parameters, is_blind=detections is None)
+            self.tracklets = [t for t in self.tracklets if t.is_confirmed or t.seen_ns == time_ns]
 
     def observed(self, time_ns: int) -> list[Tracklet]:
         """Confirmed tracklets that were detected at ``time_ns``, in order of their id."""
@@ -108,15 +110,6 @@ class CameraTracklets:
         for i in chosen:
             self.tracklets.append(_new(self.next_id, boxes[i], float(scores[i]), self.time_ns))
             self.next_id += 1
-
-    def _end(self, time_ns: int, parameters: TrackingParameters, *, is_blind: bool) -> None:
-        limit_ns = int(parameters.coast_s * NS_PER_S)
-        self.tracklets = [
-            t
-            for t in self.tracklets
-            if time_ns - t.seen_ns <= limit_ns
-            and (t.is_confirmed or is_blind or t.seen_ns == time_ns)
-        ]
 
 
 def boxes_of(tracklets: list[Tracklet]) -> FloatArray:
@@ -166,7 +159,7 @@ def _correct(
         tracklet.is_confirmed |= tracklet.hits >= parameters.confirm_hits
 
 
-def _is_duplicate(boxes: FloatArray, seen: FloatArray) -> FloatArray:
+def _is_duplicate(boxes: FloatArray, seen: FloatArray) -> BoolArray:
     """Which boxes (N,) only repeat a part of a box in use: within it and sharing its top."""
     if not len(boxes) or not len(seen):
         return np.zeros(len(boxes), dtype=bool)
