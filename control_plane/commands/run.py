@@ -95,17 +95,22 @@ def _request(args: argparse.Namespace) -> TaskRequest:
 
 def _play(request: TaskRequest, environment: Environment, settings: Settings) -> TaskProgress:
     owner = f"run:{socket.gethostname()}:{os.getpid()}"
-    asyncio.run(_enlist(settings, request, owner))
+    enlist(settings, request, owner)
     with task_progress_bar(environment.name) as show:
         return run_task(request, environment, worker_settings(settings), owner, show)
 
 
-async def _enlist(settings: Settings, request: TaskRequest, owner: str) -> None:
-    store = Store(settings.database_url or "")
-    try:
-        await store.create_task(request, owner=owner, lease_s=LEASE_S)
-    finally:
-        await store.close()
+def enlist(settings: Settings, request: TaskRequest, owner: str) -> None:
+    """Writes the task's row, its lease with ``owner`` from the start."""
+
+    async def create() -> None:
+        store = Store(settings.database_url or "")
+        try:
+            await store.create_task(request, owner=owner, lease_s=LEASE_S)
+        finally:
+            await store.close()
+
+    asyncio.run(create())
 
 
 def summary(progress: TaskProgress) -> dict[str, object]:

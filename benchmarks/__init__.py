@@ -1,0 +1,1 @@
+"""Measurements: each file is one command, with ratios to a floor or a peer of the same run."""
