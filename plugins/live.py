@@ -42,7 +42,9 @@ class LivePublisher:
         self.unpublished = 0
         self._task_id, self._limits = task_id, limits
         self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+            redis_url,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
         )
         self._retry_at = 0.0
 
