@@ -79,8 +79,7 @@ class Gallery:
         if not own:
             return None
         total = np.sum([max(e.quality, 1e-3) * e.vector for e in own], axis=0)
-        mean: Vectors = np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
-        return mean
+        return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), dtype=np.float32)
 
     def merge(self, kept: int, dropped: int) -> None:
         """Gives all embeddings of ``dropped`` to ``kept``."""
@@ -118,7 +117,7 @@ def unit(vectors: npt.NDArray[Any]) -> Vectors:
     rows = np.nan_to_num(np.asarray(vectors, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     scaled = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
-    return scaled.astype(np.float32)
+    return np.asarray(scaled, np.float32)
 
 
 def _weighted_best(pairs: list[tuple[float, float]]) -> float:

@@ -9,6 +9,7 @@ ties tracklets to people who are where they stand, ``births.py`` recognises or b
 from plugins.frames import NS_PER_S
 from plugins.tracking.births import begin_people, reconsider
 from plugins.tracking.identity_state import IdentityState, Looks, View
+from plugins.tracking.matching import Look
 from plugins.tracking.merging import merge_people
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.results import IdentityDecision
@@ -49,9 +50,17 @@ def _remember(state: IdentityState, parameters: TrackingParameters) -> None:
         for link in by_id.values():
             if link.look is None or link.person is None or link.strained_s > 0 or not link.fits:
                 continue
-            if link.look.quality >= parameters.min_crop_quality:
+            if _is_telling(state, link.person, link.look, parameters):
                 state.gallery.add(link.person, link.look.vector, link.look.quality)
             link.look = None
+
+
+def _is_telling(
+    state: IdentityState, person: int, look: Look, parameters: TrackingParameters
+) -> bool:
+    """A good crop, and not of somebody the tracklet may have slipped to."""
+    alike = state.gallery.similarity(look.vector, [person]).get(person, 1.0)
+    return look.quality >= parameters.min_crop_quality and alike >= parameters.different_cosine
 
 
 def _forget(state: IdentityState, parameters: TrackingParameters) -> None:

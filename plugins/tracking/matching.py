@@ -21,6 +21,7 @@ _WORST_EVIDENCE = -8.0
 _MAX_APPEARANCE = 2.0
 # At an overlap of a third and more, whose box is whose cannot be told from the boxes.
 _CROWDED_PER_IOU = 3.0
+_SWAP_LIKELY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,9 @@ def doubt(
     for link, share in zip(links, crowding.tolist(), strict=True):
         link.trust += recovery * (1.0 - link.trust)
         link.trust = min(link.trust, 1.0 - share)
+        if share > _SWAP_LIKELY:
+            # What the tracklet looked like says nothing about who comes out of the overlap.
+            link.appearance = {}
 
 
 def crowded(boxes_xyxy: FloatArray) -> FloatArray:
@@ -117,10 +121,13 @@ def gather(
     parameters: TrackingParameters,
 ) -> None:
     """Averages this set's comparison into the links' evidence, by person number."""
+    faded = float(np.exp(-dt_s / parameters.appearance_s))
     forgotten = 1.0 - float(np.exp(-dt_s / parameters.evidence_s))
     for link, ratios in zip(links, comparison.log_ratio.tolist(), strict=True):
         now = dict(zip(numbers, ratios, strict=True))
         share = 1.0 - link.trust * (1.0 - forgotten)
+        # What a tracklet looked like says ever less about who it is now.
+        link.appearance = {n: faded * ratio for n, ratio in link.appearance.items()}
         link.evidence = {
             number: _averaged(link.evidence.get(number), ratio, share)
             for number, ratio in now.items()

@@ -39,6 +39,8 @@ class TrackingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     gate_probability: float = 0.99
     evidence_s: float = 0.2
     """Memory of the evidence that ties a tracklet to a person; longer resists flips for longer."""
+    appearance_s: float = 2.0
+    """How long a crop speaks for its tracklet, which may since have slipped to somebody else."""
     trust_recovery_s: float = 1.0
     """How soon a tracklet is trusted again after its box overlapped another."""
     stay_bonus: float = 2.0

@@ -84,8 +84,9 @@ class Tracker:
         of zeros or NaN stands for a crop that could not be embedded, None for no appearance at
         all. Raises InvalidInputError when there is no such set or the rows do not fit.
         """
-        pending, self._pending = self._take_pending(), None
+        pending = self._half_done()
         looks = _looks(pending.crops, embeddings)
+        self._pending = None
         views = [
             View(camera_id, tracklets, self._locate(camera_id, tracklets), self._planes[camera_id])
             for camera_id, tracklets in pending.observed.items()
@@ -143,7 +144,7 @@ class Tracker:
                 f"at {self._state.time_ns} ns: give sets in order, each once"
             )
 
-    def _take_pending(self) -> _PendingSet:
+    def _half_done(self) -> _PendingSet:
         if self._pending is None:
             raise InvalidInputError("no set to identify: call associate first")
         return self._pending

@@ -9,7 +9,7 @@ import numpy as np
 
 from plugins.frames import NS_PER_S, Detections
 from plugins.tracking import kalman
-from plugins.tracking.assignment import IntArray, assign, covered, grown, iou
+from plugins.tracking.assignment import IntArray, area, assign, covered, grown, iou
 from plugins.tracking.camera_plane import BoolArray, FloatArray
 from plugins.tracking.parameters import TrackingParameters
 
@@ -106,7 +106,8 @@ class CameraTracklets:
 
     def _begin(self, chosen: IntArray, boxes: FloatArray, scores: FloatArray) -> None:
         seen = [t.box_xyxy for t in self.tracklets if t.seen_ns == self.time_ns]
-        chosen = chosen[~_is_duplicate(boxes[chosen], np.reshape(seen, (-1, 4)))]
+        others = np.concatenate([np.reshape(seen, (-1, 4)), boxes[chosen]])
+        chosen = chosen[~_is_duplicate(boxes[chosen], others)]
         for i in chosen:
             self.tracklets.append(_new(self.next_id, boxes[i], float(scores[i]), self.time_ns))
             self.next_id += 1
@@ -159,13 +160,15 @@ def _correct(
         tracklet.is_confirmed |= tracklet.hits >= parameters.confirm_hits
 
 
-def _is_duplicate(boxes: FloatArray, seen: FloatArray) -> BoolArray:
-    """Which boxes (N,) only repeat a part of a box in use: within it and sharing its top."""
-    if not len(boxes) or not len(seen):
-        return np.zeros(len(boxes), dtype=bool)
-    tolerance = _DUPLICATE_EDGE * (seen[:, 3] - seen[:, 1])
-    same_top = np.abs(boxes[:, None, 1] - seen[None, :, 1]) <= tolerance
-    return np.asarray(((covered(boxes, seen) >= _DUPLICATE_COVER) & same_top).any(axis=1))
+def _is_duplicate(boxes: FloatArray, others: FloatArray) -> BoolArray:
+    """Which boxes (N,) only repeat a part of another: smaller, within it and sharing its top."""
+    if not len(boxes):
+        return np.zeros(0, dtype=bool)
+    tolerance = _DUPLICATE_EDGE * (others[:, 3] - others[:, 1])
+    same_top = np.abs(boxes[:, None, 1] - others[None, :, 1]) <= tolerance
+    smaller = area(boxes)[:, None] < _DUPLICATE_COVER * area(others)[None, :]
+    within = covered(boxes, others) >= _DUPLICATE_COVER
+    return np.asarray((same_top & smaller & within).any(axis=1))
 
 
 def _to_state(boxes_xyxy: FloatArray) -> FloatArray:

@@ -68,11 +68,15 @@ def clipped(places: Places) -> Places:
     return {n: (x, y) for n, (x, y) in places.items() if x0 <= x <= x1 and y0 <= y <= y1}
 
 
+def without_pictures(requests: list[CropRequest]) -> None:
+    """No appearance: identities come from places alone."""
+
+
 def track(
     planes: dict[str, GroundPlane],
     sets: Iterable[dict[str, Detections]],
     rate_hz: float,
-    embed: Embed = lambda requests: None,
+    embed: Embed = without_pictures,
     parameters: TrackingParameters | None = None,
 ) -> list[SetResult]:
     """Runs a new tracker over all sets."""
