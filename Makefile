@@ -23,6 +23,9 @@ setup: .venv/.ready .venv-triton/.ready ## Install everything that is needed (qu
 	@.venv-triton/bin/python -m pip install $(PIP_FLAGS) --no-deps -r requirements/triton.txt
 	@touch $@
 
+run: setup ## Start everything and play four cameras live; Ctrl-C ends it
+	@$(PYTHON) -m tests.try_out
+
 lint: setup ## ruff, mypy --strict and the import rule
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -35,6 +38,11 @@ format: setup ## Let ruff format and fix what it can
 
 test: setup ## All tests, over the real parts
 	$(PYTHON) -m pytest
+
+bench: bench-pipeline ## All measurements
+
+bench-pipeline: setup ## The whole path against its floor and a hand-written one (needs SPOTON_TEST_DATA)
+	@$(PYTHON) -m benchmarks.pipeline
 
 clean: ## Remove environments and caches; stored data in .spoton stays
 	rm -rf .venv .venv-triton .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -33,6 +33,7 @@ CAMERAS = {
 CUTS = {"north": (50, 1, 69), "east": (120,), "south": (7, 33, 80), "west": (60, 60)}
 START = "2024-05-01T09:00:00Z"
 REPOSITORY = Path(__file__).parent.parent / "model_repository"
+DONE = "complete"
 Picture = npt.NDArray[np.uint8]
 
 
@@ -54,13 +55,17 @@ class BlobWorld:
 
 
 def make_blob_world(folder: Path) -> BlobWorld:
-    """Writes environment ``blobs``, its recordings in uneven sub-videos, and both models."""
+    """Writes environment ``blobs``, its recordings in uneven sub-videos, and both models; once."""
     world = BlobWorld(folder / "environments", folder / "recordings", folder / "model_repository")
+    if (folder / DONE).exists():
+        return world
+    shutil.rmtree(folder, ignore_errors=True)
     world.environments.mkdir(parents=True)
     (world.environments / "blobs.toml").write_text(environment_toml(), encoding="utf-8")
     for camera_id in CAMERAS:
         record(world.recordings / "blobs" / camera_id, camera_id, CUTS[camera_id])
     write_models(world.model_repository)
+    (folder / DONE).touch()
     return world
 
 
