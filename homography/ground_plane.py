@@ -1,6 +1,6 @@
 """One camera over a flat floor: foot pixels to metres, with how sure that is, and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -129,6 +129,23 @@ class GroundPlane:
         if self.projection is None:
             return None
         return np.asarray(-np.linalg.solve(self.projection[:, :3], self.projection[:, 3]))
+
+    def scaled_to(self, width: int, height: int) -> "GroundPlane":
+        """The same floor in pictures of another size, the whole view scaled to it."""
+        sx, sy = width / self.width, height / self.height
+        scale, unscale = np.diag([sx, sy, 1.0]), np.diag([1 / sx, 1 / sy, 1.0])
+        covariance, by_entry = self.matrix_covariance, np.kron(np.eye(3), unscale)
+        return replace(
+            self,
+            image_to_ground=self.image_to_ground @ unscale,
+            ground_to_image=scale @ self.ground_to_image,
+            width=width,
+            height=height,
+            lens=None if self.lens is None else replace(self.lens, K=scale @ self.lens.K),
+            matrix_covariance=None if covariance is None else by_entry @ covariance @ by_entry.T,
+            projection=None if self.projection is None else scale @ self.projection,
+            max_metres_per_px=self.max_metres_per_px / min(sx, sy),
+        )
 
     def to_ground(
         self, foot_px: npt.ArrayLike, sigma_px: npt.ArrayLike = DEFAULT_SIGMA_PX

@@ -75,6 +75,10 @@ where task_id = $1 and lease_owner = $2"""
 SET_STATUS = """
 update tasks set status = $3, error = $4, progress = $5, started_at = coalesce(started_at, now())
 where task_id = $1 and lease_owner = $2"""
+STATE = """
+select frame_index, checkpoint,
+       array(select global_id::text from persons p where p.task_id = t.task_id) as person_ids
+from tasks t where task_id = $1"""
 # A merged person's rows become the older person's.
 MERGE_STATEMENTS = (
     "update tracking_events set global_id = $2 where task_id = $3 and global_id = $1",
@@ -299,22 +303,22 @@ class StoredState:
 async def read_state(database_url: str, task_id: str) -> StoredState:
     """The last commit of a task; DatabaseUnavailableError when PostgreSQL does not answer."""
     try:
-        connection = await asyncpg.connect(database_url, timeout=5.0)
+        row = await _fetch_state(database_url, task_id)
     except AWAY as error:
         raise DatabaseUnavailableError(
             f"PostgreSQL at {database_url} does not answer ({error}): start it, or set DATABASE_URL"
         ) from error
-    try:
-        row = await connection.fetchrow(
-            "select frame_index, checkpoint, array(select global_id::text from persons p "
-            "where p.task_id = t.task_id) as person_ids from tasks t where task_id = $1",
-            task_id,
-        )
-    finally:
-        await connection.close()
     if row is None:
         return StoredState(-1, None)
     return StoredState(row["frame_index"], row["checkpoint"], frozenset(row["person_ids"]))
+
+
+async def _fetch_state(database_url: str, task_id: str) -> asyncpg.Record | None:
+    connection = await asyncpg.connect(database_url, timeout=5.0)
+    try:
+        return await connection.fetchrow(STATE, task_id, timeout=COMMAND_TIMEOUT_S)
+    finally:
+        connection.terminate()
 
 
 def wait_for_state(database_url: str, task_id: str, patience_s: float = 60.0) -> StoredState:

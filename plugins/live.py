@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import redis
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from plugins.messages import (
     TaskProgress,
@@ -45,6 +47,7 @@ class LivePublisher:
             redis_url,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),  # the default waits for seconds while Redis is away
         )
         self._retry_at = 0.0
 

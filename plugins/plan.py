@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homography.environment import Camera, Environment
+from homography.ground_plane import GroundPlane
 from plugins.errors import InvalidTimeRangeError, MissingRecordingError, UnknownCameraError
 from plugins.media.object_store import ObjectStore
 from plugins.media.timeline import Recording, read_timelines
 from plugins.media_time import from_datetime, parse_rfc3339, to_rfc3339
 from plugins.messages import TaskRequest
+
+PROBLEMS_SHOWN = 3
+SAME_PROPORTIONS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def chosen_range(
     """The wanted range cut to what is recorded; ns of media time, start before end."""
     recorded = [r for r in recordings.values() if r.sub_videos]
     if not recorded:
-        problems = "; ".join(p for r in recordings.values() for p in r.problems)
+        problems = "; ".join(filter(None, (in_one_line(r.problems) for r in recordings.values())))
         raise MissingRecordingError(
             f"environment {environment.environment_id} has nothing to play: {problems}"
         )
@@ -81,3 +85,42 @@ def chosen_range(
             f"recordings from {to_rfc3339(first)} to {to_rfc3339(last)}"
         )
     return start_ns, end_ns
+
+
+def in_one_line(problems: Sequence[str]) -> str | None:
+    """The first few problems and how many more there are; None where there is none."""
+    more = len(problems) - PROBLEMS_SHOWN
+    shown = "; ".join(problems[:PROBLEMS_SHOWN])
+    return (f"{shown}; and {more} more" if more > 0 else shown) or None
+
+
+def recorded_plane(camera: Camera, recording: Recording) -> GroundPlane:
+    """The camera's floor in the pixels of its recording, whatever size it was calibrated at."""
+    if not recording.sub_videos:
+        return camera.ground_plane
+    first = recording.sub_videos[0]
+    if (first.width, first.height) == (camera.width, camera.height):
+        return camera.ground_plane
+    return camera.ground_plane.scaled_to(first.width, first.height)
+
+
+def size_problems(camera: Camera, recording: Recording) -> tuple[str, ...]:
+    """Lines about sizes that make floor positions wrong; one that is merely scaled does not."""
+    if not recording.sub_videos:
+        return ()
+    first = recording.sub_videos[0]
+    lines = [
+        f"{clip.key} is {clip.width}x{clip.height} and {first.key} {first.width}x{first.height}: "
+        "floor positions of that time may be wrong; record in one size"
+        for clip in recording.sub_videos
+        if (clip.width, clip.height) != (first.width, first.height)
+    ]
+    stretch = first.width * camera.height / (first.height * camera.width)
+    if abs(stretch - 1) > SAME_PROPORTIONS:
+        lines.insert(
+            0,
+            f"{camera.camera_id} is recorded at {first.width}x{first.height} and calibrated for "
+            f"{camera.width}x{camera.height}, which has other proportions: floor positions may be "
+            "wrong; calibrate it for the recorded size",
+        )
+    return tuple(lines)

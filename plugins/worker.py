@@ -31,7 +31,7 @@ from plugins.media.jpeg import encode_jpeg
 from plugins.media.object_store import ObjectStore, open_object_store
 from plugins.media_time import to_datetime
 from plugins.messages import CameraProgress, TaskProgress, TaskRequest, TaskStatus
-from plugins.plan import Plan, make_plan
+from plugins.plan import Plan, in_one_line, make_plan, recorded_plane, size_problems
 from plugins.playback import Ahead, Pace, run_ahead
 from plugins.records import BatchBuilder, TaskNames, source_at, tracking_update
 from plugins.timing import StageTimes
@@ -46,7 +46,7 @@ CHECKPOINT_S = 2.0
 PROGRESS_S = 0.25
 QUEUE_DEPTH = 2
 JPEG_THREADS = 2
-SERVICE_PATIENCE_S = 60.0
+LATE_AFTER_S = 15.0
 JOIN_S = 5.0
 
 T = TypeVar("T")
@@ -69,6 +69,7 @@ class WorkerSettings:
     jpeg_quality: int
     score_threshold: float
     model_repository: Path | None = None
+    service_patience_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +96,22 @@ def run_task(
     settings: WorkerSettings,
     owner: str,
     on_progress: OnProgress = lambda _: None,
+    *,
+    stop: threading.Event | None = None,
 ) -> TaskProgress:
-    """Runs a task whose lease ``owner`` holds, from its last stored set to the end.
+    """Runs a task whose lease ``owner`` holds, from its last stored set to the end or ``stop``.
 
     Returns the final state, FAILED included: then ``error`` says what to do. LeaseLostError and
-    DatabaseUnavailableError are raised: the task goes on in another worker, or later.
+    DatabaseUnavailableError are raised: the task goes on in another worker, or later. So it does
+    after SystemExit or KeyboardInterrupt.
     """
     cv2.setNumThreads(1)
     structlog.contextvars.bind_contextvars(task_id=request.task_id)
     run = TaskRun(request, environment, settings, owner, on_progress)
+    run.stop = stop or run.stop
     try:
         run.play()
-    except LeaseLostError:
+    except (LeaseLostError, SystemExit, KeyboardInterrupt):
         run.abandon()
         raise
     except SpotOnError as error:
@@ -140,14 +145,15 @@ class TaskRun:
         self._reported_at = self._checkpoint_at = self._began_at = time.monotonic()
         self._sets_before = 0
         self._persons: set[str] = set()
+        self._problems: dict[str, tuple[str, ...]] = {}
         self._threads: list[threading.Thread] = []
-        self._stop = threading.Event()
+        self.stop = threading.Event()
 
     def play(self) -> None:
         """All of it, until the recordings end or somebody stops the task."""
         self._enter("INITIALIZING", "connecting to the database and to Triton")
         stored = wait_for_state(
-            self.settings.database_url, self.request.task_id, SERVICE_PATIENCE_S
+            self.settings.database_url, self.request.task_id, self.settings.service_patience_s
         )
         self._persons.update(stored.person_ids)
         self.progress.sets = self._sets_before = stored.frame_index + 1
@@ -169,7 +175,7 @@ class TaskRun:
             )
             self._deliver(tracked, plan, graph, BatchBuilder(self.names, embedder.model_version))
         self._check_cameras()
-        self._enter("STOPPED" if self._stop.is_set() else "COMPLETED", "")
+        self._enter("STOPPED" if self.stop.is_set() else "COMPLETED", "")
 
     def fail(self, error: str) -> None:
         """FAILED, with the one line that says what to do."""
@@ -200,7 +206,7 @@ class TaskRun:
         settings = self.settings
         return Triton(
             settings.triton_url,
-            deadline_s=SERVICE_PATIENCE_S,
+            deadline_s=settings.service_patience_s,
             repository=settings.model_repository,
         )
 
@@ -209,9 +215,11 @@ class TaskRun:
         index_folder = self.settings.cache_dir / "index"
         plan = make_plan(self.request, self.environment, self._store(), index_folder)
         self.history.expect(to_datetime(plan.start_ns), to_datetime(plan.end_ns))
-        for camera_id, recording in plan.recordings.items():
-            error = recording.problems[0] if recording.problems else None
-            self.progress.cameras[camera_id] = CameraProgress(error=error)
+        for camera in plan.cameras:
+            recording = plan.recordings[camera.camera_id]
+            problems = (*recording.problems, *size_problems(camera, recording))
+            self._problems[camera.camera_id] = problems
+            self.progress.cameras[camera.camera_id] = CameraProgress(error=in_one_line(problems))
         return plan
 
     def _store(self) -> ObjectStore:
@@ -226,19 +234,24 @@ class TaskRun:
         cache = ClipCache(settings.cache_dir, self._store(), settings.cache_max_bytes)
         start_ns = plan.start_ns + round(start_index * NS_PER_S / plan.rate_hz)
         playable = {c: r.sub_videos for c, r in plan.recordings.items() if r.sub_videos}
-        with contextlib.closing(Prefetcher(cache, playable, start_ns, plan.end_ns)) as prefetcher:
+        patience_s = settings.service_patience_s
+        prefetcher = Prefetcher(cache, playable, start_ns, plan.end_ns, give_up_after_s=patience_s)
+        with prefetcher:
             graph = CpuGraph(
                 {camera_id: prefetcher.clips(camera_id) for camera_id in playable},
                 plan.start_ns,
                 plan.end_ns,
                 plan.rate_hz,
                 start_index=start_index,
+                patience_s=patience_s + LATE_AFTER_S,
             )
             with contextlib.closing(graph):
                 yield graph
 
     def _tracker(self, plan: Plan, embedding_model: str, stored: StoredState) -> Tracker:
-        planes = {camera.camera_id: camera.ground_plane for camera in plan.cameras}
+        planes = {
+            c.camera_id: recorded_plane(c, plan.recordings[c.camera_id]) for c in plan.cameras
+        }
         parameters = TrackingParameters()
         if stored.checkpoint:
             log.info("task_resumed", frame_index=stored.frame_index + 1)
@@ -325,8 +338,8 @@ class TaskRun:
             if item.checkpoint is not None:
                 self.history.add(rows.build(frame_set.index, item.checkpoint))
             self._update_progress(frame_set, plan, graph)
-            if self._stop.is_set() or self.history.stop_requested.is_set():
-                self._stop.set()
+            if self.stop.is_set() or self.history.stop_requested.is_set():
+                self.stop.set()
                 break
         self._read_cameras(graph)
         if rows.sets:
@@ -381,18 +394,22 @@ class TaskRun:
         self.progress.persons = len(self._persons)
         elapsed = max(time.monotonic() - self._began_at, 1e-3)
         self.progress.sets_per_s = round((self.progress.sets - self._sets_before) / elapsed, 2)
-        for camera_id, state in graph.states.items():
-            camera = self.progress.cameras[camera_id]
+        states = graph.states
+        for camera_id, camera in self.progress.cameras.items():
+            state = states.get(camera_id)
+            if state is None:  # it has nothing to play
+                camera.missing = self.progress.sets
+                continue
             camera.frames, camera.missing, camera.corrupt = (
                 state.frames,
                 state.missing,
                 state.corrupt,
             )
             camera.fps = round(state.frames / elapsed, 2)
-            camera.error = camera.error or (state.problems[0] if state.problems else None)
+            camera.error = in_one_line((*self._problems[camera_id], *state.problems))
 
     def _check_cameras(self) -> None:
-        if self.progress.sets == 0 and not self._stop.is_set():
+        if self.progress.sets == 0 and not self.stop.is_set():
             errors = [f"{c}: {s.error}" for c, s in self.progress.cameras.items() if s.error]
             raise RecordingError("no camera could be played; " + "; ".join(errors))
 
@@ -406,5 +423,5 @@ class TaskRun:
         self.history.report(self.progress)
         for command in self.live.publish_progress(self.progress):
             if command.get("type") == "stop":
-                self._stop.set()
+                self.stop.set()
         self._on_progress(self.progress)
