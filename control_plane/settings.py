@@ -7,6 +7,7 @@ command that needs them (see ``embedded.py``).
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -27,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = DEFAULT_PORT
     data_dir: Path = Path(".spoton")
     model_repository: Path = Path("model_repository")
     triton_python: Path = Path(".venv-triton/bin/python")
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jpeg_quality: int = 80
     score_threshold: float = 0.3
     tasks_at_once: int = 1
+    service_patience_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     allowed_origins: tuple[str, ...] = ("http://localhost:5173",)
     allow_anonymous: bool = True
     log_level: str = "info"
@@ -64,7 +66,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read settings; an unknown ``SPOTON_*`` name or a bad value raises InvalidInputError."""
     values: dict[str, object] = {}
     for field in Settings.__struct_fields__:
-        name = PLAIN_NAMES.get(field, f"SPOTON_{field.upper()}")
+        name = variable_name(field)
         if environ.get(name):
             values[field] = _parsed(field, environ[name])
     known = {f"SPOTON_{field.upper()}" for field in Settings.__struct_fields__}
@@ -74,10 +76,22 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_as_path)
     except msgspec.ValidationError as error:
-        raise InvalidInputError(f"bad setting: {error}") from error
+        raise InvalidInputError(_bad_value(str(error), environ)) from error
 
 
 TEST_DATA = "SPOTON_TEST_DATA"
+
+
+def variable_name(field: str) -> str:
+    """The variable that sets a field."""
+    return PLAIN_NAMES.get(field, f"SPOTON_{field.upper()}")
+
+
+def _bad_value(what: str, environ: Mapping[str, str]) -> str:
+    """Makes msgspec's words, "... - at `$.port`", name the variable and its value."""
+    reason, _, place = what.partition(" - at `$.")
+    name = variable_name(place.partition("[")[0].rstrip("`"))
+    return f"{name}={environ.get(name, '')!r} cannot be used: {reason}; correct or unset it"
 
 
 def _as_path(kind: type, text: object) -> Path:
@@ -94,7 +108,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
     """The variables that give a child process the same settings."""
     values = {field: getattr(settings, field) for field in Settings.__struct_fields__}
     return {
-        PLAIN_NAMES.get(field, f"SPOTON_{field.upper()}"): _as_text(value)
+        variable_name(field): _as_text(value)
         for field, value in values.items()
         if value is not None
     }

@@ -22,4 +22,5 @@ def worker_settings(settings: Settings) -> WorkerSettings:
         jpeg_quality=settings.jpeg_quality,
         score_threshold=settings.score_threshold,
         model_repository=settings.model_repository.resolve(),
+        service_patience_s=settings.service_patience_s,
     )

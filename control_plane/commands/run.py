@@ -3,8 +3,13 @@
 import argparse
 import asyncio
 import os
+import signal
 import socket
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import msgspec
 
@@ -96,8 +101,26 @@ def _request(args: argparse.Namespace) -> TaskRequest:
 def _play(request: TaskRequest, environment: Environment, settings: Settings) -> TaskProgress:
     owner = f"run:{socket.gethostname()}:{os.getpid()}"
     enlist(settings, request, owner)
-    with task_progress_bar(environment.name) as show:
-        return run_task(request, environment, worker_settings(settings), owner, show)
+    with task_progress_bar(environment.name) as show, _stopping() as stop:
+        return run_task(request, environment, worker_settings(settings), owner, show, stop=stop)
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Set by the first Ctrl-C or SIGTERM: what was played is stored. The second breaks off."""
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def enlist(settings: Settings, request: TaskRequest, owner: str) -> None:

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             _wait_for_api(complete, parts, ended)
         address = f"http://{complete.host}:{complete.port}"
         console.print(f"SpotOn is up: [bold]{address}[/]  (logs: {complete.data_dir / 'logs'})")
-        succeeded = _play(args, address, ended) if args.play else True
+        succeeded = _play(args, address, parts, ended) if args.play else True
         if not (args.play and args.exit):
             console.print("Ctrl-C ends it.")
             while not ended.wait(WATCH_S):
@@ -152,24 +152,27 @@ def _wait_for_api(settings: Settings, parts: Parts, ended: threading.Event) -> N
             return
 
 
-def _play(args: argparse.Namespace, address: str, ended: threading.Event) -> bool:
+def _play(args: argparse.Namespace, address: str, parts: Parts, ended: threading.Event) -> bool:
     body = {"environment_id": args.play, "speed": "max" if args.speed is None else args.speed}
     tasks = f"{address}/api/v1/processing-tasks"
     task = call(f"{tasks}/start", body)
     console.print(f"Watch it live: [bold]{address}/?task={task['task_id']}[/]")
     with task_progress_bar(args.play) as show:
-        progress = _follow(lambda: call(f"{tasks}/{task['task_id']}/status"), show, ended)
+        progress = _follow(f"{tasks}/{task['task_id']}/status", show, parts, ended)
     console.print(closing_table(progress))
     return progress.status == "COMPLETED"
 
 
 def _follow(
-    status: Callable[[], Any], show: Callable[[TaskProgress], None], ended: threading.Event
+    status_url: str, show: Callable[[TaskProgress], None], parts: Parts, ended: threading.Event
 ) -> TaskProgress:
     progress = TaskProgress()
     while progress.status not in TERMINAL_STATUSES and not ended.wait(WATCH_S):
-        progress = msgspec.convert(status(), TaskProgress)
-        show(progress)
+        parts.restart_dead()
+        # Whatever is away for a moment comes back: it is watched over, here or by its service.
+        with suppress(OSError, SpotOnError):
+            progress = msgspec.convert(call(status_url), TaskProgress)
+            show(progress)
     return progress
 
 

@@ -16,6 +16,8 @@ from contextlib import suppress
 
 import redis
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from control_plane.embedded import die_with_parent, running_services
 from control_plane.settings import Settings, as_environment
@@ -32,6 +34,7 @@ LEASE_S = 15.0
 ANNOUNCED_FOR_S = 5
 GRACE_S = 10.0
 LEASE_LOST_STATUS = 3
+ENDED_STATUS = 143
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +54,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _run_one(task_id: str, owner: str, settings: Settings) -> int:
+    # Ends as a program does that has finished: its shared memory goes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED_STATUS))
     request = asyncio.run(_request(settings, task_id))
     environments = load_environments(settings.environment_folders()).environments
     environment = environments.get(request.environment_id)
@@ -92,10 +97,13 @@ class Supervisor:
         self._settings = settings
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._numbers = itertools.count()
+        # By owner: a task whose lease ran out may be claimed while its first child still ends.
         self._children: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
         self._ended = asyncio.Event()
         self._store = Store(settings.database_url or "")
-        self._redis = redis.Redis.from_url(settings.redis_url or "", socket_timeout=1.0)
+        self._redis = redis.Redis.from_url(
+            settings.redis_url or "", socket_timeout=1.0, retry=Retry(NoBackoff(), 1)
+        )
 
     async def serve(self) -> None:
         """Claims and supervises until SIGTERM or SIGINT; children end with it."""
@@ -121,7 +129,7 @@ class Supervisor:
             if request is None:
                 return
             log.info("task_claimed", task_id=request.task_id)
-            self._children[request.task_id] = (owner, self._start(request.task_id, owner))
+            self._children[owner] = (request.task_id, self._start(request.task_id, owner))
 
     def _start(self, task_id: str, owner: str) -> "subprocess.Popen[bytes]":
         # The event loop's thread lives as long as this process, so the child outlives neither.
@@ -133,21 +141,21 @@ class Supervisor:
         )
 
     async def _reap(self) -> None:
-        for task_id, (owner, child) in list(self._children.items()):
+        for owner, (task_id, child) in list(self._children.items()):
             if child.poll() is not None:
                 await self._store.release_lease(task_id, owner, has_crashed=True)
-                del self._children[task_id]
+                del self._children[owner]
                 log.info("task_left", task_id=task_id, exit_status=child.returncode)
 
     def _announce(self) -> None:
-        state = WorkerState(self._name, sorted(self._children))
+        state = WorkerState(self._name, sorted({task_id for task_id, _ in self._children.values()}))
         with suppress(redis.RedisError):
             self._redis.set(worker_key(self._name), state.encode(), ex=ANNOUNCED_FOR_S)
 
     async def _stop(self) -> None:
         for _, child in self._children.values():
             child.terminate()
-        for task_id, (owner, child) in self._children.items():
+        for owner, (task_id, child) in self._children.items():
             try:
                 await asyncio.to_thread(child.wait, GRACE_S)
             except subprocess.TimeoutExpired:
