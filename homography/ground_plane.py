@@ -21,10 +21,13 @@ MAX_METRES_PER_PX = 0.5
 class GroundPoints:
     """Foot points on the floor: ``position_m`` (N, 2), ``covariance_m2`` (N, 2, 2), both NaN where
     ``is_valid`` (N,) is false because the pixel does not show a usable piece of floor.
+
+    ``calibration_m2`` (N, 2, 2) is the part of the covariance that exact pixels would leave.
     """
 
     position_m: Array
     covariance_m2: Array
+    calibration_m2: Array
     is_valid: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -166,12 +169,13 @@ class GroundPlane:
         jacobian = self._jacobian(position, w) @ lens_jacobian
         variance = np.broadcast_to(np.square(np.asarray(sigma_px, dtype=np.float64)), px.shape)
         covariance = (jacobian * variance[:, None, :]) @ jacobian.transpose(0, 2, 1)
-        covariance += self._calibration_covariance(homogeneous, position, w)
+        calibration = self._calibration_covariance(homogeneous, position, w)
+        covariance += calibration
         metres_per_px = np.sqrt((jacobian**2).sum(axis=(1, 2)))
         is_valid = metres_per_px <= self.max_metres_per_px
         position[~is_valid] = np.nan
         covariance[~is_valid] = np.nan
-        return GroundPoints(position, covariance, is_valid)
+        return GroundPoints(position, covariance, calibration, is_valid)
 
     def to_image(self, position_m: npt.ArrayLike) -> Array:
         """Pixels (N, 2) of the picture that show the floor at ``position_m`` (N, 2), also outside
@@ -194,6 +198,13 @@ class GroundPlane:
             np.column_stack([positions, heights, np.ones(len(positions))]), self.projection
         )
 
+    def undistort(self, px: npt.ArrayLike) -> Array:
+        """Pixels (N, 2) of the picture as an ideal pinhole would show them; what ``projection``
+        speaks of. NaN where the lens model has no inverse.
+        """
+        undistorted, _, is_valid = self._undistort(_points(px))
+        return np.where(is_valid[:, None], undistorted, np.nan)
+
     def _undistort(self, px: Array) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
         if self.lens is not None:
             return self.lens.undistort(px)
@@ -205,7 +216,7 @@ class GroundPlane:
         return np.asarray((H[:2, :2] - position[:, :, None] * H[2, :2]) / w[:, None, None])
 
     def _calibration_covariance(self, homogeneous: Array, position: Array, w: Array) -> Array:
-        floor = self.error_m**2 * np.eye(2)
+        floor = np.broadcast_to(self.error_m**2 * np.eye(2), (len(w), 2, 2))
         if self.matrix_covariance is None:
             return floor
         scaled = homogeneous / w[:, None]

@@ -26,6 +26,11 @@ class MappedPoints(Protocol):
         ...
 
     @property
+    def calibration_m2(self) -> FloatArray:
+        """The part of the covariances (N, 2, 2) that exact pixels would leave."""
+        ...
+
+    @property
     def is_valid(self) -> BoolArray:
         """False behind the horizon and where the map is absurd."""
         ...
@@ -52,6 +57,11 @@ class CameraPlane(Protocol):
         """Where floor positions (N, 2) appear; NaN behind the camera."""
         ...
 
-    def project_height(self, position_m: FloatArray, height_m: FloatArray) -> FloatArray | None:
-        """Where points ``height_m`` (N,) above the floor appear; None without a camera pose."""
+    @property
+    def projection(self) -> FloatArray | None:
+        """(3, 4): (x_m, y_m, height_m, 1) to undistorted pixels; None without a camera pose."""
+        ...
+
+    def undistort(self, px: FloatArray) -> FloatArray:
+        """Pixels (N, 2) as an ideal pinhole would show them; NaN where that is unknown."""
         ...

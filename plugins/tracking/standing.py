@@ -21,7 +21,6 @@ _HIDDEN_SIGMA = 0.4
 _UNKNOWN_SIGMA = 10.0
 _LEAST_SIGMA_PX = 1.5
 _BORDER_SHARE = 0.006
-_STEP_M = 0.02
 _MAX_MOVE_M = 1.5
 _ITERATIONS = 3
 
@@ -50,13 +49,13 @@ def locate(boxes_xyxy: FloatArray, plane: CameraPlane, parameters: TrackingParam
     ground = plane.to_ground(foot_px, sigma_px[:, :2])
     start = np.full((len(boxes_xyxy), 3), parameters.height_m)
     start[:, :2] = ground.position_m
-    if _predicted_px(plane, start[:0]) is None:
+    if plane.projection is None:
         return _from_foot(start, ground.covariance_m2, ground.is_valid, parameters)
-    state, cov = _fit(boxes_xyxy, sigma_px, start, plane, parameters)
+    measured = _edges_px(boxes_xyxy, plane)
+    state, cov = _fit(measured, sigma_px, start, plane.projection, parameters)
     is_valid = ground.is_valid & np.isfinite(state).all(axis=1) & np.isfinite(cov).all(axis=(1, 2))
-    # The part of the covariance that no better look at the box can remove.
-    calibration = plane.to_ground(foot_px, 0.0).covariance_m2
-    cov[:, :2, :2] += calibration + parameters.position_bias_m**2 * np.eye(2)
+    # No better look at the box can remove the calibration's part.
+    cov[:, :2, :2] += ground.calibration_m2 + parameters.position_bias_m**2 * np.eye(2)
     state[~is_valid], cov[~is_valid] = np.nan, np.nan
     return Standing(state, cov, is_valid)
 
@@ -98,34 +97,30 @@ def _feet_hidden(boxes_xyxy: FloatArray) -> FloatArray:
     return hidden_share(lower)
 
 
-def _predicted_px(plane: CameraPlane, state: FloatArray) -> FloatArray | None:
-    """Sides' middle, bottom and top (N, 3) in pixels of people at ``state`` (N, 3)."""
-    head = plane.project_height(state[:, :2], state[:, 2])
-    if head is None:
-        return None
-    foot = plane.to_image(state[:, :2])
-    return np.stack([(foot[:, 0] + head[:, 0]) / 2, foot[:, 1], head[:, 1]], axis=1)
+def _edges_px(boxes_xyxy: FloatArray, plane: CameraPlane) -> FloatArray:
+    """Sides' middle, bottom and top (N, 3) in undistorted pixels."""
+    middle = boxes_xyxy[:, [0, 2]].mean(axis=1)
+    foot_and_head = np.stack([middle, boxes_xyxy[:, 3], middle, boxes_xyxy[:, 1]], axis=1)
+    px = plane.undistort(foot_and_head.reshape(-1, 2)).reshape(-1, 2, 2)
+    return np.stack([px[:, :, 0].mean(axis=1), px[:, 0, 1], px[:, 1, 1]], axis=1)
 
 
 def _fit(
-    boxes_xyxy: FloatArray,
+    measured_px: FloatArray,
     sigma_px: FloatArray,
     state: FloatArray,
-    plane: CameraPlane,
+    P: FloatArray,
     parameters: TrackingParameters,
 ) -> tuple[FloatArray, FloatArray]:
     """Gauss-Newton on (x, y, h) with the usual height of people as a prior on h."""
-    measured = np.stack(
-        [boxes_xyxy[:, [0, 2]].mean(axis=1), boxes_xyxy[:, 3], boxes_xyxy[:, 1]], axis=1
-    )
     prior = np.zeros((3, 3))
     prior[2, 2] = parameters.height_sigma_m**-2
     cov = np.full((len(state), 3, 3), np.nan)
     for _ in range(_ITERATIONS):
-        predicted, J = _linearised(plane, state)
+        predicted, J = _linearised(P, state)
         weighted = J / sigma_px[:, :, None] ** 2
         normal = weighted.swapaxes(1, 2) @ J + prior
-        gradient = ((measured - predicted)[:, None, :] @ weighted)[:, 0]
+        gradient = ((measured_px - predicted)[:, None, :] @ weighted)[:, 0]
         gradient[:, 2] -= prior[2, 2] * (state[:, 2] - parameters.height_m)
         is_good = np.isfinite(normal).all(axis=(1, 2)) & np.isfinite(gradient).all(axis=1)
         cov[is_good] = np.linalg.inv(normal[is_good] + 1e-9 * np.eye(3))
@@ -135,12 +130,24 @@ def _fit(
     return state, cov
 
 
-def _linearised(plane: CameraPlane, state: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Predicted pixels (N, 3) and their Jacobian (N, 3, 3), by differences in one call."""
-    N = len(state)
-    offsets = np.concatenate([np.zeros((1, 3)), _STEP_M * np.eye(3)])
-    predicted = _predicted_px(plane, (state[None] + offsets[:, None]).reshape(-1, 3))
-    if predicted is None:
-        return np.full((N, 3), np.nan), np.full((N, 3, 3), np.nan)
-    stacked = predicted.reshape(4, N, 3)
-    return stacked[0], np.moveaxis((stacked[1:] - stacked[0]) / _STEP_M, 0, 2)
+def _linearised(P: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sides' middle, bottom and top (N, 3) of upright people, and their Jacobian (N, 3, 3).
+
+    NaN for who is behind the camera.
+    """
+    foot = state[:, :2] @ P[:, :2].T + P[:, 3]
+    head = foot + state[:, 2:] * P[:, 2]
+    foot_px, foot_J = _divided(foot, np.column_stack([P[:, :2], np.zeros(3)]))
+    head_px, head_J = _divided(head, P[:, :3])
+    predicted = np.stack(
+        [(foot_px[:, 0] + head_px[:, 0]) / 2, foot_px[:, 1], head_px[:, 1]], axis=1
+    )
+    J = np.stack([(foot_J[:, 0] + head_J[:, 0]) / 2, foot_J[:, 1], head_J[:, 1]], axis=1)
+    return predicted, J
+
+
+def _divided(homogeneous: FloatArray, by: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Pixels (N, 2) and their Jacobian (N, 2, 3), given that of the homogeneous point (3, 3)."""
+    w = np.where(homogeneous[:, 2] > 0, homogeneous[:, 2], np.nan)
+    px = homogeneous[:, :2] / w[:, None]
+    return px, (by[:2] - px[:, :, None] * by[2]) / w[:, None, None]
