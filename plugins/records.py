@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from plugins.frames import FrameSet
 from plugins.history import Batch, Row
@@ -13,6 +14,19 @@ from plugins.media.timeline import SubVideo
 from plugins.media_time import to_datetime, to_rfc3339
 from plugins.messages import CameraTracks, TrackingUpdate
 from plugins.tracking.results import SetResult
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The tracker's state after a set, and the looks of those seen since the last one."""
+
+    state: bytes
+    embeddings: Mapping[str, Vector]
+
+
+NO_CHECKPOINT = Checkpoint(b"", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,6 @@ class _Sighting:
     first: datetime
     last: datetime
     cameras: set[str] = field(default_factory=set)
-    embedding: np.ndarray | None = None
 
 
 class BatchBuilder:
@@ -120,15 +133,15 @@ class BatchBuilder:
             if d.verdict == "merged" and d.global_id and d.other_global_id:
                 self._merges.append((d.other_global_id, d.global_id))
 
-    def build(self, frame_index: int, checkpoint: bytes) -> Batch:
-        """The batch up to ``frame_index``."""
+    def build(self, frame_index: int, checkpoint: bytes, embeddings: Mapping[str, Vector]) -> Batch:
+        """The batch up to ``frame_index``; ``embeddings`` are people's looks, by global id."""
         batch = Batch(
             frame_index,
-            checkpoint,
+            checkpoint.state,
             self._events,
             self._trajectories,
             self._decisions,
-            [self._person(g, s) for g, s in sorted(self._seen.items())],
+            [self._person(g, s, embeddings.get(g)) for g, s in sorted(self._seen.items())],
             self._merges,
         )
         self._clear()
@@ -172,8 +185,8 @@ class BatchBuilder:
         seen.first, seen.last = min(seen.first, time), max(seen.last, time)
         seen.cameras.add(camera_id)
 
-    def _person(self, global_id: str, seen: _Sighting) -> Row:
-        vector = None if seen.embedding is None else seen.embedding.astype("<f4").tobytes()
+    def _person(self, global_id: str, seen: _Sighting, embedding: Vector | None) -> Row:
+        vector = None if embedding is None else embedding.astype("<f4").tobytes()
         model = None if vector is None else self._model
         return (
             global_id,

@@ -33,7 +33,14 @@ from plugins.media_time import to_datetime
 from plugins.messages import CameraProgress, TaskProgress, TaskRequest, TaskStatus
 from plugins.plan import Plan, in_one_line, make_plan, recorded_plane, size_problems
 from plugins.playback import Ahead, Pace, run_ahead
-from plugins.records import BatchBuilder, TaskNames, source_at, tracking_update
+from plugins.records import (
+    NO_CHECKPOINT,
+    BatchBuilder,
+    Checkpoint,
+    TaskNames,
+    source_at,
+    tracking_update,
+)
 from plugins.timing import StageTimes
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.results import SetResult
@@ -83,11 +90,11 @@ class DetectedSet:
 
 @dataclass(frozen=True, slots=True)
 class TrackedSet:
-    """A set with identities; ``checkpoint`` is the tracker's state after it, when one was due."""
+    """A set with identities, and a checkpoint when one was due."""
 
     detected: DetectedSet
     result: SetResult
-    checkpoint: bytes | None
+    checkpoint: Checkpoint | None
 
 
 def run_task(
@@ -301,6 +308,7 @@ class TaskRun:
         embedder: Embedder,
         out: Ahead[TrackedSet],
     ) -> None:
+        seen: set[str] = set()
         for item in detected:
             frames = item.frame_set.frames
             with self.times.measure("track"):
@@ -312,7 +320,11 @@ class TaskRun:
                 embeddings = embedder.embed(crops)
             with self.times.measure("match"):
                 result = tracker.identify(embeddings)
-            checkpoint = tracker.snapshot() if self._is_checkpoint_due(item.frame_set) else None
+            seen.update(t.global_id for c in result.tracks.values() for t in c if t.global_id)
+            checkpoint = None
+            if self._is_checkpoint_due(item.frame_set):
+                checkpoint = Checkpoint(tracker.snapshot(), tracker.embeddings_of(seen))
+                seen.clear()
             if not out.put(TrackedSet(item, result, checkpoint)):
                 return
 
@@ -343,7 +355,7 @@ class TaskRun:
                 break
         self._read_cameras(graph)
         if rows.sets:
-            self.history.add(rows.build(last_index, b""))
+            self.history.add(rows.build(last_index, NO_CHECKPOINT))
 
     def _publish(self, item: TrackedSet, plan: Plan) -> None:
         frame_set = item.detected.frame_set

@@ -1,6 +1,6 @@
 """The tracker: one synchronised set in, tracks, floor positions and identity decisions out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +102,16 @@ class Tracker:
     def use_embedding_model(self, embedding_model: str) -> None:
         """From now on embeddings are another model's; what the old one gave is dropped."""
         self._state.gallery.use_model(embedding_model)
+
+    def embeddings_of(self, global_ids: Collection[str]) -> dict[str, npt.NDArray[np.float32]]:
+        """The mean look (D,) of each of these people who has been embedded, of length 1."""
+        numbers = {
+            person.global_id: number
+            for number, person in self._state.people.persons.items()
+            if person.global_id in global_ids
+        }
+        means = {g: self._state.gallery.mean(number) for g, number in numbers.items()}
+        return {global_id: mean for global_id, mean in means.items() if mean is not None}
 
     def snapshot(self) -> bytes:
         """Everything known, msgpack; a restored tracker continues exactly as this one.
