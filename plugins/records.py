@@ -133,8 +133,9 @@ class BatchBuilder:
             if d.verdict == "merged" and d.global_id and d.other_global_id:
                 self._merges.append((d.other_global_id, d.global_id))
 
-    def build(self, frame_index: int, checkpoint: bytes, embeddings: Mapping[str, Vector]) -> Batch:
-        """The batch up to ``frame_index``; ``embeddings`` are people's looks, by global id."""
+    def build(self, frame_index: int, checkpoint: Checkpoint) -> Batch:
+        """The batch up to ``frame_index``."""
+        embeddings = checkpoint.embeddings
         batch = Batch(
             frame_index,
             checkpoint.state,
