@@ -13,7 +13,9 @@ import msgspec
 
 from plugins.errors import InvalidInputError
 
+CHECKOUT = Path(__file__).parent.parent
 DEFAULT_PORT = 3847
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 PLAIN_NAMES = {
     "database_url": "DATABASE_URL",
     "redis_url": "REDIS_URL",
@@ -30,10 +32,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = DEFAULT_PORT
     data_dir: Path = Path(".spoton")
-    model_repository: Path = Path("model_repository")
-    triton_python: Path = Path(".venv-triton/bin/python")
+    model_repository: Path = CHECKOUT / "model_repository"
+    triton_python: Path = CHECKOUT / ".venv-triton" / "bin" / "python"
     environments_dir: Path | None = None
-    profile: str = "cpu"
 
     database_url: str | None = None
     redis_url: str | None = None
@@ -41,15 +42,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     object_store_url: str | None = None
     s3_endpoint_url: str | None = None
 
-    cache_max_bytes: int = 20 * 1024**3
-    frames_kept: int = 32
-    updates_kept: int = 3000
-    jpeg_quality: int = 80
-    score_threshold: float = 0.3
-    tasks_at_once: int = 1
+    cache_max_bytes: Positive = 20 * 1024**3
+    frames_kept: Positive = 32
+    updates_kept: Positive = 3000
+    jpeg_quality: Annotated[int, msgspec.Meta(ge=1, le=100)] = 80
+    score_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
+    tasks_at_once: Positive = 1
     service_patience_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     allowed_origins: tuple[str, ...] = ("http://localhost:5173",)
-    allow_anonymous: bool = True
     log_level: str = "info"
     log_format: str = "console"
 
