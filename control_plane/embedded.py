@@ -50,7 +50,7 @@ def running_services(
             if not (getattr(settings, field) or urls.get(field)):
                 starting(field.removesuffix("_url"))
                 urls[field] = stack.enter_context(SERVICES[field](settings, data_dir))
-        if not announced:
+        if urls and not announced:
             stack.enter_context(_announcement(data_dir, urls))
         yield msgspec.structs.replace(settings, **urls)
 
@@ -217,8 +217,13 @@ def _announced(data_dir: Path) -> dict[str, str]:
 @contextmanager
 def _announcement(data_dir: Path, urls: Mapping[str, str]) -> Iterator[None]:
     path = data_dir / ANNOUNCEMENT
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # a command started at the same moment was faster
+            yield
+            return
+        file.truncate(0)
         json.dump({"pid": os.getpid(), "urls": dict(urls)}, file)
         file.flush()
         try:
