@@ -69,7 +69,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         name = variable_name(field)
         if environ.get(name):
             values[field] = _parsed(field, environ[name])
-    known = {f"SPOTON_{field.upper()}" for field in Settings.__struct_fields__}
+    known = {variable_name(field) for field in Settings.__struct_fields__}
     unknown = sorted(n for n in environ if n.startswith("SPOTON_") and n not in known | {TEST_DATA})
     if unknown:
         raise InvalidInputError(f"unknown setting {unknown[0]}; known: {', '.join(sorted(known))}")

@@ -23,6 +23,7 @@ from homography.environment import Environment, load_environments
 from plugins.errors import InvalidInputError, UnknownEnvironmentError
 from plugins.media_time import parse_rfc3339
 from plugins.messages import TaskProgress, TaskRequest
+from plugins.plan import chosen_cameras
 from plugins.worker import run_task
 
 LEASE_S = 15.0
@@ -51,9 +52,12 @@ def speed(text: str) -> float | None:
     """The value of ``--speed``; None is as fast as the machine can."""
     if text == "max":
         return None
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0.25 <= value <= 4:
-        raise argparse.ArgumentTypeError(f"{text} is not max or between 0.25 and 4")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither max nor between 0.25 and 4")
     return value
 
 
@@ -69,6 +73,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             "Add one by a file in the folder that SPOTON_ENVIRONMENTS_DIR names"
         )
     environment = catalogue.environments[args.environment]
+    chosen_cameras(environment, request.cameras)
     with console.status("starting services") as status:
         services = running_services(settings, lambda name: status.update(f"starting {name}"))
         with services as complete:
