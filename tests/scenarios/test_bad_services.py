@@ -305,6 +305,18 @@ def test_a_taken_port_is_named_before_anything_starts(world, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+def test_without_the_embedded_triton_nothing_stays_up(world):
+    """One line says how to set it up; the services that were started before it are ended."""
+    with data_folder() as folder:
+        settings = world.settings() | {"SPOTON_TRITON_PYTHON": "no-venv/bin/python"}
+        done = spoton("run", "-e", "blobs", settings=settings, data_dir=folder)
+        assert done.returncode == 1
+        [line] = done.stderr.strip().splitlines()
+        assert "no-venv/bin/python" in line
+        assert "make setup" in line
+        assert_nothing_is_left(folder, set())
+
+
 def test_an_interrupted_installation_leaves_nothing_and_goes_on_later(world, undisturbed):
     """Ctrl-C ends every process and frees all memory; SIGKILL leaves PostgreSQL at most. Either
     way the next start plays the task on, and all three together store what one would have.
