@@ -116,13 +116,16 @@ class Batch:
 
 
 class History:
-    """One task's writer: a thread with a connection of its own, and a bounded queue before it."""
+    """One task's writer: a thread with a connection of its own, and a bounded queue before it.
 
-    def __init__(self, database_url: str, task_id: str, owner: str) -> None:
-        self.stop_requested = threading.Event()
+    ``stop`` is set when the task's row asks for it.
+    """
+
+    def __init__(self, database_url: str, task_id: str, owner: str, stop: threading.Event) -> None:
         self.failure: BaseException | None = None
         self.committed_index = -1
         self._url, self._task_id, self._owner = database_url, task_id, owner
+        self._stop = stop
         self._batches: list[Batch] = []
         self._changed = threading.Condition()
         self._progress = TaskProgress()
@@ -260,7 +263,7 @@ class History:
         if row is None:
             raise LeaseLostError(f"another worker has taken task {self._task_id} over")
         if row["stop_requested"]:
-            self.stop_requested.set()
+            self._stop.set()
 
     async def _finish(self, connection: asyncpg.Connection) -> None:
         progress = self._progress

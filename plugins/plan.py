@@ -104,6 +104,15 @@ def recorded_plane(camera: Camera, recording: Recording) -> GroundPlane:
     return camera.ground_plane.scaled_to(first.width, first.height)
 
 
+def known_problems(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """What is wrong with each camera's recording before it is played, by camera id."""
+    problems = {}
+    for camera in plan.cameras:
+        recording = plan.recordings[camera.camera_id]
+        problems[camera.camera_id] = (*recording.problems, *size_problems(camera, recording))
+    return problems
+
+
 def size_problems(camera: Camera, recording: Recording) -> tuple[str, ...]:
     """Lines about sizes that make floor positions wrong; one that is merely scaled does not."""
     if not recording.sub_videos:

@@ -69,16 +69,19 @@ class Pace:
 
 
 class Ahead(Generic[T]):
-    """A bounded queue between two stages that either side may close; errors travel along."""
+    """A bounded queue between two stages; errors travel along. It closes when the reading side
+    wants no more, or for all queues of a task at once when ``stop`` is set.
+    """
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, stop: threading.Event | None = None) -> None:
         self._queue: queue.Queue[T | _End] = queue.Queue(depth)
         self._closed = threading.Event()
+        self._stop = stop or self._closed
 
     @property
     def is_closed(self) -> bool:
-        """Whether the reading side has gone."""
-        return self._closed.is_set()
+        """Whether nobody reads any more."""
+        return self._closed.is_set() or self._stop.is_set()
 
     def put(self, item: T) -> bool:
         """Waits for room; False when the reading side has gone."""
@@ -129,10 +132,13 @@ class _End:
 
 
 def run_ahead(
-    source: Callable[[Ahead[T]], None], depth: int, name: str
+    source: Callable[[Ahead[T]], None],
+    depth: int,
+    name: str,
+    stop: threading.Event | None = None,
 ) -> tuple[Ahead[T], threading.Thread]:
     """Runs ``source`` in a thread of its own; it fills the returned queue."""
-    ahead: Ahead[T] = Ahead(depth)
+    ahead: Ahead[T] = Ahead(depth, stop)
 
     def run() -> None:
         try:

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from homography.environment import Environment
-from plugins.errors import LeaseLostError, RecordingError, SpotOnError
+from plugins.errors import LeaseLostError, SpotOnError
 from plugins.frames import NS_PER_S, Detections, Frame, FrameSet
 from plugins.gst.cpu_graph import CpuGraph
 from plugins.history import History, StoredState, wait_for_state
@@ -30,9 +30,10 @@ from plugins.media.cache import ClipCache, Prefetcher
 from plugins.media.jpeg import encode_jpeg
 from plugins.media.object_store import ObjectStore, open_object_store
 from plugins.media_time import to_datetime
-from plugins.messages import CameraProgress, TaskProgress, TaskRequest, TaskStatus
-from plugins.plan import Plan, in_one_line, make_plan, recorded_plane, size_problems
+from plugins.messages import TaskProgress, TaskRequest
+from plugins.plan import Plan, known_problems, make_plan, recorded_plane
 from plugins.playback import Ahead, Pace, run_ahead
+from plugins.progress import OnProgress, ProgressReport
 from plugins.records import (
     NO_CHECKPOINT,
     BatchBuilder,
@@ -50,14 +51,12 @@ from plugins.wire import encode_set
 log = structlog.get_logger()
 CHECKPOINT_SETS = 20
 CHECKPOINT_S = 2.0
-PROGRESS_S = 0.25
 QUEUE_DEPTH = 2
 JPEG_THREADS = 2
 LATE_AFTER_S = 15.0
 JOIN_S = 5.0
 
 T = TypeVar("T")
-OnProgress = Callable[[TaskProgress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +113,14 @@ def run_task(
     """
     cv2.setNumThreads(1)
     structlog.contextvars.bind_contextvars(task_id=request.task_id)
-    run = TaskRun(request, environment, settings, owner, on_progress)
-    run.stop = stop or run.stop
+    run = TaskRun(
+        request,
+        environment,
+        settings,
+        owner,
+        on_progress=on_progress,
+        stop=stop or threading.Event(),
+    )
     try:
         run.play()
     except (LeaseLostError, SystemExit, KeyboardInterrupt):
@@ -126,7 +131,7 @@ def run_task(
     except Exception as error:
         log.exception("task_crashed")
         run.fail(f"unexpected {type(error).__name__}: {error}; the worker's log has the details")
-    return run.finish()
+    return run.report.finish()
 
 
 class TaskRun:
@@ -138,32 +143,29 @@ class TaskRun:
         environment: Environment,
         settings: WorkerSettings,
         owner: str,
+        *,
         on_progress: OnProgress,
+        stop: threading.Event,
     ) -> None:
         self.request, self.environment, self.settings = request, environment, settings
+        self.stop = stop
         self.names = TaskNames(request.task_id, environment.environment_id)
         self.times = StageTimes()
         self.pace = Pace(request.speed)
-        self.progress = TaskProgress()
-        self.history = History(settings.database_url, request.task_id, owner)
+        self.history = History(settings.database_url, request.task_id, owner, stop)
         limits = LiveLimits(settings.frames_kept, settings.updates_kept)
         self.live = LivePublisher(settings.redis_url, request.task_id, limits)
-        self._on_progress = on_progress
-        self._reported_at = self._checkpoint_at = self._began_at = time.monotonic()
-        self._sets_before = 0
-        self._persons: set[str] = set()
-        self._problems: dict[str, tuple[str, ...]] = {}
+        self.report = ProgressReport(self.history, self.live, self.times, stop, on_progress)
+        self._checkpoint_at = time.monotonic()
         self._threads: list[threading.Thread] = []
-        self.stop = threading.Event()
 
     def play(self) -> None:
         """All of it, until the recordings end or somebody stops the task."""
-        self._enter("INITIALIZING", "connecting to the database and to Triton")
+        self.report.enter("INITIALIZING", "connecting to the database and to Triton")
         stored = wait_for_state(
             self.settings.database_url, self.request.task_id, self.settings.service_patience_s
         )
-        self._persons.update(stored.person_ids)
-        self.progress.sets = self._sets_before = stored.frame_index + 1
+        self.report.resume(stored.frame_index + 1, stored.person_ids)
         with contextlib.ExitStack() as stack:
             triton = stack.enter_context(contextlib.closing(self._triton()))
             detector = Detector(triton, score_threshold=self.settings.score_threshold)
@@ -181,33 +183,19 @@ class TaskRun:
                 stack, "track", lambda out: self._track(detected, tracker, embedder, out)
             )
             self._deliver(tracked, plan, graph, BatchBuilder(self.names, embedder.model_version))
-        self._check_cameras()
-        self._enter("STOPPED" if self.stop.is_set() else "COMPLETED", "")
+        self.report.require_pictures()
+        self.report.enter("STOPPED" if self.stop.is_set() else "COMPLETED")
 
     def fail(self, error: str) -> None:
         """FAILED, with the one line that says what to do."""
         log.error("task_failed", error=error)
-        self.progress.error = error
-        self.progress.status = "FAILED"
+        self.report.state.error = error
+        self.report.state.status = "FAILED"
 
     def abandon(self) -> None:
         """Leaves the task to the worker that holds it now."""
         self.history.abandon()
         self.live.close()
-
-    def finish(self) -> TaskProgress:
-        """Stores what waits and the final state, tells the living, closes."""
-        self.progress.stage_ms = self.times.percentiles_ms()
-        if self.progress.status == "COMPLETED":
-            self.progress.progress = 1.0
-        self.progress.eta_s = None
-        try:
-            self.history.finish(self.progress)
-        finally:
-            self.live.publish_progress(self.progress)
-            self.live.close()
-            self._on_progress(self.progress)
-        return self.progress
 
     def _triton(self) -> Triton:
         settings = self.settings
@@ -218,15 +206,11 @@ class TaskRun:
         )
 
     def _plan(self) -> Plan:
-        self._enter("DOWNLOADING", "listing the recordings")
+        self.report.enter("DOWNLOADING", "listing the recordings")
         index_folder = self.settings.cache_dir / "index"
         plan = make_plan(self.request, self.environment, self._store(), index_folder)
         self.history.expect(to_datetime(plan.start_ns), to_datetime(plan.end_ns))
-        for camera in plan.cameras:
-            recording = plan.recordings[camera.camera_id]
-            problems = (*recording.problems, *size_problems(camera, recording))
-            self._problems[camera.camera_id] = problems
-            self.progress.cameras[camera.camera_id] = CameraProgress(error=in_one_line(problems))
+        self.report.expect(known_problems(plan))
         return plan
 
     def _store(self) -> ObjectStore:
@@ -236,7 +220,7 @@ class TaskRun:
 
     @contextlib.contextmanager
     def _graph(self, plan: Plan, start_index: int) -> Iterator[CpuGraph]:
-        self._enter("EXTRACTING", "fetching the first sub-videos and starting the decoders")
+        self.report.enter("EXTRACTING", "fetching the first sub-videos and starting the decoders")
         settings = self.settings
         cache = ClipCache(settings.cache_dir, self._store(), settings.cache_max_bytes)
         start_ns = plan.start_ns + round(start_index * NS_PER_S / plan.rate_hz)
@@ -270,7 +254,7 @@ class TaskRun:
     def _stage(
         self, stack: contextlib.ExitStack, name: str, source: Callable[[Ahead[T]], None]
     ) -> Ahead[T]:
-        ahead, thread = run_ahead(source, QUEUE_DEPTH, name)
+        ahead, thread = run_ahead(source, QUEUE_DEPTH, name, self.stop)
         self._threads.append(thread)
         stack.callback(ahead.close)
         return ahead
@@ -338,24 +322,26 @@ class TaskRun:
     def _deliver(
         self, tracked: Iterable[TrackedSet], plan: Plan, graph: CpuGraph, rows: BatchBuilder
     ) -> None:
-        last_index = -1
+        frame_set: FrameSet | None = None
         for item in tracked:
+            if frame_set is None:
+                self.report.enter("PROCESSING")
             frame_set = item.detected.frame_set
-            if last_index < 0:
-                self._began_at = time.monotonic()
-                self._enter("PROCESSING", "")
-            last_index = frame_set.index
             self._publish(item, plan)
             rows.add(frame_set, item.result)
             if item.checkpoint is not None:
                 self.history.add(rows.build(frame_set.index, item.checkpoint))
-            self._update_progress(frame_set, plan, graph)
-            if self.stop.is_set() or self.history.stop_requested.is_set():
-                self.stop.set()
-                break
-        self._read_cameras(graph)
-        if rows.sets:
-            self.history.add(rows.build(last_index, NO_CHECKPOINT))
+            self.report.count(frame_set, item.result)
+            if self.report.is_due():
+                self._report(frame_set, plan, graph)
+        if frame_set is not None:
+            self._report(frame_set, plan, graph)
+            if rows.sets:
+                self.history.add(rows.build(frame_set.index, NO_CHECKPOINT))
+
+    def _report(self, frame_set: FrameSet, plan: Plan, graph: CpuGraph) -> None:
+        self.report.read(frame_set.media_time_ns, plan, graph.states, self.pace.dropped)
+        self.report.tell()
 
     def _publish(self, item: TrackedSet, plan: Plan) -> None:
         frame_set = item.detected.frame_set
@@ -377,63 +363,3 @@ class TaskRun:
             )
             self.live.publish(update, update_json, binary_set)
         self.times.add("arrival_to_publish", time.perf_counter() - frame_set.arrived_s)
-        self._persons.update(p.global_id for p in item.result.positions)
-        self._persons.difference_update(
-            d.other_global_id
-            for d in item.result.decisions
-            if d.verdict == "merged" and d.other_global_id
-        )
-
-    def _update_progress(self, frame_set: FrameSet, plan: Plan, graph: CpuGraph) -> None:
-        progress = self.progress
-        progress.sets += 1
-        progress.frame_index = frame_set.index
-        now = time.monotonic()
-        if now - self._reported_at < PROGRESS_S:
-            return
-        self._reported_at = now
-        elapsed = max(now - self._began_at, 1e-3)
-        done_ns, whole_ns = frame_set.media_time_ns - plan.start_ns, plan.end_ns - plan.start_ns
-        progress.progress = round(min(done_ns / whole_ns, 1.0), 4)
-        progress.sets_per_s = round((progress.sets - self._sets_before) / elapsed, 2)
-        left_sets = (whole_ns - done_ns) / NS_PER_S * plan.rate_hz
-        progress.eta_s = round(left_sets / max(progress.sets_per_s, 0.01), 1)
-        self._read_cameras(graph)
-        self._tell()
-
-    def _read_cameras(self, graph: CpuGraph) -> None:
-        self.progress.dropped = self.pace.dropped
-        self.progress.persons = len(self._persons)
-        elapsed = max(time.monotonic() - self._began_at, 1e-3)
-        self.progress.sets_per_s = round((self.progress.sets - self._sets_before) / elapsed, 2)
-        states = graph.states
-        for camera_id, camera in self.progress.cameras.items():
-            state = states.get(camera_id)
-            if state is None:  # it has nothing to play
-                camera.missing = self.progress.sets
-                continue
-            camera.frames, camera.missing, camera.corrupt = (
-                state.frames,
-                state.missing,
-                state.corrupt,
-            )
-            camera.fps = round(state.frames / elapsed, 2)
-            camera.error = in_one_line((*self._problems[camera_id], *state.problems))
-
-    def _check_cameras(self) -> None:
-        if self.progress.sets == 0 and not self.stop.is_set():
-            errors = [f"{c}: {s.error}" for c, s in self.progress.cameras.items() if s.error]
-            raise RecordingError("no camera could be played; " + "; ".join(errors))
-
-    def _enter(self, status: TaskStatus, message: str) -> None:
-        log.info("task_status", status=status)
-        self.progress.status, self.progress.message = status, message
-        self._tell()
-
-    def _tell(self) -> None:
-        self.progress.stage_ms = self.times.percentiles_ms()
-        self.history.report(self.progress)
-        for command in self.live.publish_progress(self.progress):
-            if command.get("type") == "stop":
-                self.stop.set()
-        self._on_progress(self.progress)

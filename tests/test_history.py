@@ -1,6 +1,7 @@
 """What is stored, over a real PostgreSQL: each row once, whatever dies in between."""
 
 import asyncio
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -76,7 +77,7 @@ def stored_indices(database, task_id):
 
 def test_batches_and_the_final_state_are_stored(database, task_id):
     """Rows, checkpoint, person and status are there after finish; the lease is given back."""
-    history = History(database, task_id, OWNER)
+    history = History(database, task_id, OWNER, threading.Event())
     history.add(batch(task_id, 0, 9))
     history.add(batch(task_id, 10, 19))
     history.finish(TaskProgress(status="COMPLETED", sets=20))
@@ -91,7 +92,7 @@ def test_batches_and_the_final_state_are_stored(database, task_id):
 
 def test_a_batch_sent_twice_is_stored_once(database, task_id):
     """As after a commit whose answer was lost."""
-    history = History(database, task_id, OWNER)
+    history = History(database, task_id, OWNER, threading.Event())
     history.add(batch(task_id, 0, 9))
     history.add(batch(task_id, 0, 9))
     history.add(batch(task_id, 10, 19))
@@ -102,7 +103,7 @@ def test_a_batch_sent_twice_is_stored_once(database, task_id):
 def test_a_worker_that_lost_its_lease_stores_nothing(database, task_id):
     """Its rows would be written a second time by the worker that has the task now."""
     query(database, "update tasks set lease_owner = 'worker-b' where task_id = $1", task_id)
-    history = History(database, task_id, OWNER)
+    history = History(database, task_id, OWNER, threading.Event())
     history.add(batch(task_id, 0, 9))
     with pytest.raises(LeaseLostError, match=task_id):
         history.finish(TaskProgress(status="COMPLETED"))
@@ -113,7 +114,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(database, task_id):
 
 def test_rows_wait_while_connections_break(database, task_id):
     """Every connection is cut several times in the middle; all rows arrive, none twice."""
-    history = History(database, task_id, OWNER)
+    history = History(database, task_id, OWNER, threading.Event())
     for first in range(0, 100, 10):
         history.add(batch(task_id, first, first + 9))
         query(
@@ -127,16 +128,17 @@ def test_rows_wait_while_connections_break(database, task_id):
 
 def test_a_stop_request_reaches_the_worker(database, task_id):
     """It comes with the next heartbeat."""
-    history = History(database, task_id, OWNER)
+    stop = threading.Event()
+    history = History(database, task_id, OWNER, stop)
     in_store(database, lambda store: store.request_stop(task_id))
-    assert history.stop_requested.wait(10)
+    assert stop.wait(10)
     history.finish(TaskProgress(status="STOPPED"))
 
 
 def test_a_merged_person_becomes_the_older_one_everywhere(database, task_id):
     """Events, trajectory and the person's row; where both were seen at once, one row stays."""
     kept, merged = str(uuid.uuid4()), str(uuid.uuid4())
-    history = History(database, task_id, OWNER)
+    history = History(database, task_id, OWNER, threading.Event())
     history.add(batch(task_id, 0, 4, kept))
     both = batch(task_id, 5, 9, merged)
     both.merges.append((merged, kept))

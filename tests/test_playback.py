@@ -156,3 +156,16 @@ def test_no_room_at_this_moment_is_told_at_once():
     ahead = Ahead(1)
     assert ahead.put_now(1)
     assert not ahead.put_now(2)
+
+
+def test_a_stop_ends_every_queue_of_a_task():
+    """Readers and writers let go at once, whatever they wait for."""
+    stop = threading.Event()
+    waiting, first = run_ahead(lambda _: stop.wait(5), 1, "silent", stop)
+    full, second = run_ahead(lambda out: [out.put(k) for k in range(9)], 1, "busy", stop)
+    threading.Timer(0.2, stop.set).start()
+    assert list(waiting) == []
+    for thread in (first, second):
+        thread.join(5)
+        assert not thread.is_alive()
+    assert full.is_closed
