@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn errors into one line on stderr and a non-zero status."""
+    # Our matrices are small: with more threads they wait for each other, for seconds when the
+    # cores are busy. NumPy reads it when a subcommand first imports it; children inherit it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     args = parser(_wanted(sys.argv[1:] if argv is None else argv)).parse_args(argv)
     try:
         settings = read_settings()
