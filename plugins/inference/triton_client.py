@@ -110,9 +110,8 @@ class Triton:
         """The error for a server that did not give an answer in time."""
         reason = error.message() if isinstance(error, InferenceServerException) else str(error)
         return TritonUnavailableError(
-            f"Triton at {self.url} does not answer for '{model}' ({reason}): check that it runs "
-            "('spoton doctor'), that TRITON_URL is its gRPC address, and that 'spoton models list' "
-            "shows a version"
+            f"Triton at {self.url} does not answer for '{model}' ({reason}): check that it runs, "
+            "that TRITON_URL is its gRPC address, and that 'spoton models list' shows a version"
         )
 
     def close(self) -> None:

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.timeout(300)
 ROUNDS = 2
 SETS = 120 * ROUNDS
 MIDDLE = 20
-OUTAGE_S = 20.0  # longer than a lease
+OUTAGE_S = 30.0  # twice as long as a lease
 PLAYED = {"environment_id": "blobs", "speed": "max", "seed": 5}
 
 
