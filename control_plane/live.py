@@ -72,6 +72,7 @@ class Session:
             is_unknown = isinstance(error, TaskNotFoundError)
             await self._socket.close(NO_SUCH_TASK if is_unknown else TRY_AGAIN_LATER, error.code)
             return False
+        self._task_id = view.task_id  # the client may have written it in capitals
         await self._send(envelope("connection_established", self._task_id, view))
         return True
 

@@ -13,7 +13,7 @@ from control_plane.metrics import Metrics
 from control_plane.probes import Probe, default_probes
 from control_plane.recordings import ReadRecordings, RecordingIndex, reader_of
 from control_plane.settings import Settings
-from control_plane.store import Store
+from control_plane.store import Store, parse_task_id
 from control_plane.task_state import TaskView, read_task
 from homography.environment import Catalogue, Environment
 from plugins.errors import UnknownEnvironmentError
@@ -50,8 +50,8 @@ class Services:
         return environment
 
     async def read_task(self, task_id: str) -> TaskView:
-        """A task's state from PostgreSQL and Redis."""
-        return await read_task(self.store, self.redis, task_id)
+        """A task's state from PostgreSQL and Redis, however its id is written."""
+        return await read_task(self.store, self.redis, str(parse_task_id(task_id)))
 
     async def close(self) -> None:
         """Gives every connection back."""

@@ -113,6 +113,18 @@ def test_since_resumes_without_a_gap_or_a_double(app: Running) -> None:
     assert seen == list(range(21, 251))
 
 
+@pytest.mark.parametrize("written", [str.upper, lambda task_id: task_id.replace("-", "")])
+def test_a_task_id_written_otherwise_is_the_same_task(
+    app: Running, written: Callable[[str], str]
+) -> None:
+    """What is published under the id's usual form arrives, and is told under it."""
+    task_id = app.start()
+    with opened(app, written(task_id)) as client:
+        assert next_of(client, "connection_established")["task_id"] == task_id
+        app.worker.publish(task_id, 0, with_pictures=False)
+        assert next_of(client, "tracking_update")["task_id"] == task_id
+
+
 def test_a_senseless_since_is_an_error_and_the_connection_stays(app: Running) -> None:
     task_id = app.start()
     with opened(app, task_id, query="?since=yesterday") as client:
