@@ -51,9 +51,11 @@ SELECT_PAGE = f"""select {COLUMNS} from tasks
   order by created_at desc, task_id limit $5"""  # noqa: S608
 COUNT = """select count(*) from tasks
   where ($1::text is null or status = $1) and ($2::text is null or environment_id = $2)"""
-STOP_ABANDONED = f"""update tasks set status = 'STOPPED', finished_at = now()
+STOP_ABANDONED = f"""update tasks set status = 'STOPPED', finished_at = now(),
+    lease_owner = null, lease_until = null
   where {UNFINISHED} and stop_requested and {NOBODY_HOLDS}"""  # noqa: S608
 FAIL_HOPELESS = f"""update tasks set status = 'FAILED', finished_at = now(),
+    lease_owner = null, lease_until = null,
     error = 'the worker died ' || attempts || ' times after set ' || frame_index ||
             ' without storing another: see the worker''s log, then start the task again'
   where {UNFINISHED} and attempts >= $1 and {NOBODY_HOLDS}"""  # noqa: S608
@@ -63,7 +65,8 @@ CLAIM = f"""update tasks set lease_owner = $1, lease_until = now() + make_interv
     select task_id from tasks where {UNFINISHED} and not stop_requested and {NOBODY_HOLDS}
     order by created_at, task_id limit 1 for update skip locked)
   returning request"""  # noqa: S608
-RELEASE = """update tasks set lease_owner = null, lease_until = null, attempts = attempts - $3
+RELEASE = """update tasks set lease_owner = null, lease_until = null,
+    attempts = greatest(attempts - $3, 0)
   where task_id = $1 and lease_owner = $2"""
 SET_STATUS = f"""update tasks set status = $2, error = $3,
     progress = coalesce($4::jsonb, progress),
@@ -102,7 +105,7 @@ class Store:
         self._migrating = asyncio.Lock()
 
     async def open(self) -> None:
-        """Connects and migrates; without it, the first query does."""
+        """Connects and migrates, as the first query would; several processes may at once."""
         async with self.connection():
             pass
 
@@ -118,7 +121,7 @@ class Store:
         try:
             async with (await self._opened()).acquire(timeout=CONNECT_TIMEOUT_S * 2) as connection:
                 if not self._is_migrated:
-                    await self._migrate_with(connection)
+                    await self._migrate(connection)
                 yield connection
         except AWAY as error:
             raise DatabaseUnavailableError(
@@ -139,12 +142,7 @@ class Store:
                 )
             return self._pool
 
-    async def migrate(self) -> None:
-        """Applies the migrations that are missing; several processes may do so at once."""
-        async with self.connection() as connection:
-            await self._migrate_with(connection)
-
-    async def _migrate_with(self, connection: Any) -> None:
+    async def _migrate(self, connection: Any) -> None:
         async with self._migrating:
             await connection.execute("select pg_advisory_lock($1)", MIGRATION_LOCK)
             try:

@@ -45,13 +45,23 @@ async def expire_lease(store: Store, task_id: str) -> None:
         )
 
 
+async def _execute(store: Store, statement: str, request: TaskRequest) -> None:
+    async with store.connection() as connection:
+        await connection.execute(statement, uuid.UUID(request.task_id))
+
+
+async def _fetch(store: Store, query: str, request: TaskRequest) -> list[Any]:
+    async with store.connection() as connection:
+        return list(await connection.fetch(query, uuid.UUID(request.task_id)))
+
+
 def test_two_replicas_migrate_the_same_database_at_once() -> None:
     """Each migration is applied exactly once, and neither replica fails."""
 
     async def scenario() -> None:
         url = postgres_url()
         async with opened_store(url) as one, opened_store(url) as two:
-            await asyncio.gather(one.migrate(), two.migrate(), one.open(), two.open())
+            await asyncio.gather(one.open(), two.open(), one.open(), two.open())
             async with one.connection() as connection:
                 names = await connection.fetch("select name from schema_migrations")
             assert next(r["name"] for r in names) == "001_initial.sql"
@@ -167,6 +177,43 @@ def test_a_worker_that_ends_on_purpose_is_no_crash() -> None:
         for _ in range(2 * MAX_ATTEMPTS):
             assert await store.claim_task("w", 30) == request
             await store.release_lease(request.task_id, "w", has_crashed=False)
+
+    run(scenario)
+
+
+def test_a_worker_that_stored_and_then_left_gives_no_attempts_away() -> None:
+    """A stored set has set the count to nought; leaving does not take it below."""
+
+    async def scenario(store: Store) -> None:
+        request = a_request()
+        await store.create_task(request)
+        await store.claim_task("w", 30)
+        await _execute(store, "update tasks set attempts = 0 where task_id = $1", request)
+        await store.release_lease(request.task_id, "w", has_crashed=False)
+        [row] = await _fetch(store, "select attempts from tasks where task_id = $1", request)
+        assert row["attempts"] == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("ending", ["STOPPED", "FAILED"])
+def test_whoever_returns_to_a_task_that_was_ended_meanwhile_holds_it_no_more(ending: str) -> None:
+    """A worker writes only where its name is in the row; the end takes it out."""
+
+    async def scenario(store: Store) -> None:
+        request = a_request()
+        await store.create_task(request)
+        await store.claim_task("away", 30)
+        await expire_lease(store, request.task_id)
+        if ending == "STOPPED":
+            await store.request_stop(request.task_id)
+        else:
+            attempts = f"update tasks set attempts = {MAX_ATTEMPTS} where task_id = $1"  # noqa: S608  # a constant
+            await _execute(store, attempts, request)
+            assert await store.claim_task("next", 30) is None
+        assert (await store.get_task(request.task_id)).status == ending
+        lease = "select lease_owner, lease_until from tasks where task_id = $1"
+        assert [tuple(row) for row in await _fetch(store, lease, request)] == [(None, None)]
 
     run(scenario)
 
