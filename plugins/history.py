@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from plugins.errors import DatabaseUnavailableError, LeaseLostError
-from plugins.messages import TaskProgress, TaskStatus
+from plugins.messages import TERMINAL_STATUSES, TaskProgress, TaskStatus
 
 log = structlog.get_logger()
 AWAY = (
@@ -28,10 +28,10 @@ AWAY = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # asyncpg's own confusion when a connection is cut mid-COPY
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,  # shut down, not up yet, query cancelled
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.TransactionRollbackError,  # deadlock
+    asyncpg.ReadOnlySQLTransactionError,  # a replica answers while another becomes the primary
 )
 LEASE_S = 15.0
 BEAT_S = 1.0
@@ -54,7 +54,7 @@ PERSON_UPSERT = """
 insert into persons as p (global_id, environment_id, task_id, first_seen, last_seen, cameras,
                           embedding_model, embedding)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
-on conflict (global_id) do update set
+on conflict (task_id, global_id) do update set
   first_seen = least(p.first_seen, excluded.first_seen),
   last_seen = greatest(p.last_seen, excluded.last_seen),
   cameras = (select array_agg(distinct c order by c) from unnest(p.cameras || excluded.cameras) c),
@@ -76,7 +76,7 @@ SET_STATUS = """
 update tasks set status = $3, error = $4, progress = $5, started_at = coalesce(started_at, now())
 where task_id = $1 and lease_owner = $2"""
 STATE = """
-select frame_index, checkpoint,
+select frame_index, checkpoint, progress,
        array(select global_id::text from persons p where p.task_id = t.task_id) as person_ids
 from tasks t where task_id = $1"""
 # A merged person's rows become the older person's.
@@ -86,9 +86,9 @@ MERGE_STATEMENTS = (
        (select 1 from trajectories o where o.task_id = $3 and o.global_id = $2
         and o.frame_index = t.frame_index)""",
     "update trajectories set global_id = $2 where task_id = $3 and global_id = $1",
-    """insert into persons as p select $2, environment_id, $3, first_seen, last_seen, cameras,
-         embedding_model, embedding from persons where global_id = $1
-       on conflict (global_id) do update set
+    """insert into persons as p select task_id, $2, environment_id, first_seen, last_seen, cameras,
+         embedding_model, embedding from persons where global_id = $1 and task_id = $3
+       on conflict (task_id, global_id) do update set
          first_seen = least(p.first_seen, excluded.first_seen),
          last_seen = greatest(p.last_seen, excluded.last_seen),
          cameras = (select array_agg(distinct c order by c)
@@ -132,7 +132,7 @@ class History:
         self._reported: TaskStatus = "QUEUED"
         self._status_due: tuple[TaskStatus, str | None] | None = None
         self._range: tuple[datetime, datetime] | None = None
-        self._closing = False
+        self._closing = self._is_finishing = False
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
@@ -206,15 +206,8 @@ class History:
                     connection = await asyncpg.connect(
                         self._url, timeout=5.0, command_timeout=COMMAND_TIMEOUT_S
                     )
-                if self._range is not None:
-                    await connection.execute("select ensure_partitions($1, $2)", *self._range)
-                    self._range = None
-                for batch in batches:
-                    await self._commit(connection, batch)
-                await self._beat(connection)
-                if is_last and not self._batches:
-                    await self._finish(connection)
-                    await connection.close()
+                if await self._write_once(connection, batches, is_last=is_last):
+                    connection.terminate()
                     return
             except AWAY as error:
                 log.warning("database_away", waiting=len(self._batches), error=str(error))
@@ -222,6 +215,23 @@ class History:
                     connection.terminate()
                 connection = None
                 await asyncio.sleep(0.5)
+
+    async def _write_once(
+        self, connection: asyncpg.Connection, batches: list[Batch], *, is_last: bool
+    ) -> bool:
+        """Whether everything is written, the final status too."""
+        if self._is_finishing and await self._has_ended(connection):
+            return True
+        if self._range is not None:
+            await connection.execute("select ensure_partitions($1, $2)", *self._range)
+            self._range = None
+        for batch in batches:
+            await self._commit(connection, batch)
+        await self._beat(connection)
+        if is_last and not self._batches:
+            await self._finish(connection)
+            return True
+        return False
 
     def _wait(self) -> tuple[list[Batch], bool]:
         with self._changed:
@@ -253,19 +263,28 @@ class History:
 
     async def _beat(self, connection: asyncpg.Connection) -> None:
         progress = msgspec.json.encode(self._progress).decode()
-        if self._status_due is not None:
-            status, error = self._status_due
-            await connection.execute(
-                SET_STATUS, self._task_id, self._owner, status, error, progress
-            )
-            self._status_due = None
+        due = self._status_due
+        if due is not None:
+            await connection.execute(SET_STATUS, self._task_id, self._owner, *due, progress)
+            with self._changed:
+                if self._status_due is due:
+                    self._status_due = None
         row = await connection.fetchrow(RENEW, self._task_id, self._owner, LEASE_S, progress)
         if row is None:
             raise LeaseLostError(f"another worker has taken task {self._task_id} over")
         if row["stop_requested"]:
             self._stop.set()
 
+    async def _has_ended(self, connection: asyncpg.Connection) -> bool:
+        """Whether a final status whose answer was lost has been written after all."""
+        return bool(
+            await connection.fetchval(
+                "select finished_at is not null from tasks where task_id = $1", self._task_id
+            )
+        )
+
     async def _finish(self, connection: asyncpg.Connection) -> None:
+        self._is_finishing = True
         progress = self._progress
         await connection.execute(
             FINISH,
@@ -274,7 +293,7 @@ class History:
             progress.status,
             progress.error,
             msgspec.json.encode(progress).decode(),
-            progress.status in ("COMPLETED", "FAILED", "STOPPED"),
+            progress.status in TERMINAL_STATUSES,
         )
 
 
@@ -301,6 +320,7 @@ class StoredState:
     frame_index: int
     checkpoint: bytes | None
     person_ids: frozenset[str] = frozenset()
+    dropped: int = 0
 
 
 async def read_state(database_url: str, task_id: str) -> StoredState:
@@ -313,7 +333,10 @@ async def read_state(database_url: str, task_id: str) -> StoredState:
         ) from error
     if row is None:
         return StoredState(-1, None)
-    return StoredState(row["frame_index"], row["checkpoint"], frozenset(row["person_ids"]))
+    progress = msgspec.json.decode(row["progress"], type=TaskProgress)
+    return StoredState(
+        row["frame_index"], row["checkpoint"], frozenset(row["person_ids"]), progress.dropped
+    )
 
 
 async def _fetch_state(database_url: str, task_id: str) -> asyncpg.Record | None:

@@ -62,7 +62,7 @@ def chosen_cameras(environment: Environment, wanted: Sequence[str]) -> tuple[Cam
                 f"environment {environment.environment_id} has no camera {camera_id!r}; "
                 f"its cameras are {', '.join(known)}"
             )
-    return tuple(known[camera_id] for camera_id in wanted) or environment.cameras
+    return tuple(known[camera_id] for camera_id in dict.fromkeys(wanted)) or environment.cameras
 
 
 def chosen_range(

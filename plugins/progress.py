@@ -9,7 +9,7 @@ import structlog
 from plugins.errors import RecordingError
 from plugins.frames import NS_PER_S, FrameSet
 from plugins.gst.cpu_graph import CameraState
-from plugins.history import History
+from plugins.history import History, StoredState
 from plugins.live import LivePublisher
 from plugins.messages import CameraProgress, TaskProgress, TaskStatus
 from plugins.plan import Plan, in_one_line
@@ -43,10 +43,11 @@ class ProgressReport:
         self._persons: set[str] = set()
         self._problems: Mapping[str, Sequence[str]] = {}
 
-    def resume(self, sets: int, person_ids: frozenset[str]) -> None:
+    def resume(self, stored: StoredState) -> None:
         """What an earlier worker has stored already."""
-        self.state.sets = self._sets_before = sets
-        self._persons.update(person_ids)
+        self._sets_before = max(stored.frame_index + 1 - stored.dropped, 0)
+        self.state.sets, self.state.dropped = self._sets_before, stored.dropped
+        self._persons.update(stored.person_ids)
 
     def expect(self, problems: Mapping[str, Sequence[str]]) -> None:
         """The cameras of the plan, and what is wrong with their recordings."""
@@ -63,6 +64,10 @@ class ProgressReport:
         if status == "PROCESSING":
             self._began_at = time.monotonic()
         self.tell()
+
+    def end(self, status: TaskStatus, error: str | None = None) -> None:
+        """The final status; it is told by ``finish``, once everything is stored."""
+        self.state.status, self.state.error, self.state.message = status, error, ""
 
     def count(self, frame_set: FrameSet, result: SetResult) -> None:
         """One more set has been published."""

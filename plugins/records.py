@@ -24,9 +24,10 @@ class Checkpoint:
 
     state: bytes
     embeddings: Mapping[str, Vector]
+    embedding_model: str
 
 
-NO_CHECKPOINT = Checkpoint(b"", {})
+NO_CHECKPOINT = Checkpoint(b"", {}, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,9 @@ class _Sighting:
 class BatchBuilder:
     """Gathers the rows of consecutive sets until the next checkpoint."""
 
-    def __init__(self, names: TaskNames, embedding_model: str) -> None:
-        self._names, self._model = names, embedding_model
+    def __init__(self, names: TaskNames) -> None:
+        self._names = names
+        self._last_index = -1
         self._clear()
 
     @property
@@ -91,6 +93,7 @@ class BatchBuilder:
     def add(self, frame_set: FrameSet, result: SetResult) -> None:
         """Rows of one set."""
         self._sets += 1
+        self._last_index = frame_set.index
         self._add_events(frame_set, result)
         time = to_datetime(frame_set.media_time_ns)
         task_id, environment_id = self._names.task_id, self._names.environment_id
@@ -133,16 +136,15 @@ class BatchBuilder:
             if d.verdict == "merged" and d.global_id and d.other_global_id:
                 self._merges.append((d.other_global_id, d.global_id))
 
-    def build(self, frame_index: int, checkpoint: Checkpoint) -> Batch:
-        """The batch up to ``frame_index``."""
-        embeddings = checkpoint.embeddings
+    def build(self, checkpoint: Checkpoint) -> Batch:
+        """The batch up to the set that was added last."""
         batch = Batch(
-            frame_index,
+            self._last_index,
             checkpoint.state,
             self._events,
             self._trajectories,
             self._decisions,
-            [self._person(g, s, embeddings.get(g)) for g, s in sorted(self._seen.items())],
+            [self._person(g, s, checkpoint) for g, s in sorted(self._seen.items())],
             self._merges,
         )
         self._clear()
@@ -186,9 +188,10 @@ class BatchBuilder:
         seen.first, seen.last = min(seen.first, time), max(seen.last, time)
         seen.cameras.add(camera_id)
 
-    def _person(self, global_id: str, seen: _Sighting, embedding: Vector | None) -> Row:
+    def _person(self, global_id: str, seen: _Sighting, checkpoint: Checkpoint) -> Row:
+        embedding = checkpoint.embeddings.get(global_id)
         vector = None if embedding is None else embedding.astype("<f4").tobytes()
-        model = None if vector is None else self._model
+        model = None if vector is None else checkpoint.embedding_model
         return (
             global_id,
             self._names.environment_id,

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from homography.environment import Environment
-from plugins.errors import LeaseLostError, SpotOnError
+from plugins.errors import DatabaseUnavailableError, LeaseLostError, SpotOnError
 from plugins.frames import NS_PER_S, Detections, Frame, FrameSet
 from plugins.gst.cpu_graph import CpuGraph
 from plugins.history import History, StoredState, wait_for_state
@@ -123,7 +123,7 @@ def run_task(
     )
     try:
         run.play()
-    except (LeaseLostError, SystemExit, KeyboardInterrupt):
+    except (LeaseLostError, DatabaseUnavailableError, SystemExit, KeyboardInterrupt):
         run.abandon()
         raise
     except SpotOnError as error:
@@ -156,6 +156,7 @@ class TaskRun:
         limits = LiveLimits(settings.frames_kept, settings.updates_kept)
         self.live = LivePublisher(settings.redis_url, request.task_id, limits)
         self.report = ProgressReport(self.history, self.live, self.times, stop, on_progress)
+        self.rows = BatchBuilder(self.names)
         self._checkpoint_at = time.monotonic()
         self._threads: list[threading.Thread] = []
 
@@ -165,7 +166,8 @@ class TaskRun:
         stored = wait_for_state(
             self.settings.database_url, self.request.task_id, self.settings.service_patience_s
         )
-        self.report.resume(stored.frame_index + 1, stored.person_ids)
+        self.report.resume(stored)
+        self.pace.dropped = stored.dropped
         with contextlib.ExitStack() as stack:
             triton = stack.enter_context(contextlib.closing(self._triton()))
             detector = Detector(triton, score_threshold=self.settings.score_threshold)
@@ -182,15 +184,16 @@ class TaskRun:
             tracked: Ahead[TrackedSet] = self._stage(
                 stack, "track", lambda out: self._track(detected, tracker, embedder, out)
             )
-            self._deliver(tracked, plan, graph, BatchBuilder(self.names, embedder.model_version))
+            self._deliver(tracked, plan, graph)
         self.report.require_pictures()
-        self.report.enter("STOPPED" if self.stop.is_set() else "COMPLETED")
+        self.report.end("STOPPED" if self.stop.is_set() else "COMPLETED")
 
     def fail(self, error: str) -> None:
         """FAILED, with the one line that says what to do."""
         log.error("task_failed", error=error)
-        self.report.state.error = error
-        self.report.state.status = "FAILED"
+        if self.history.failure is None:
+            self._store_rest()
+        self.report.end("FAILED", error)
 
     def abandon(self) -> None:
         """Leaves the task to the worker that holds it now."""
@@ -303,11 +306,15 @@ class TaskRun:
                 crops = [(frames[w.camera_id], w.bbox_xyxy) for w in wanted]
                 embeddings = embedder.embed(crops)
             with self.times.measure("match"):
+                # Triton may have come back with another model: its vectors begin a new gallery.
+                tracker.use_embedding_model(embedder.model_version)
                 result = tracker.identify(embeddings)
             seen.update(t.global_id for c in result.tracks.values() for t in c if t.global_id)
             checkpoint = None
             if self._is_checkpoint_due(item.frame_set):
-                checkpoint = Checkpoint(tracker.snapshot(), tracker.embeddings_of(seen))
+                checkpoint = Checkpoint(
+                    tracker.snapshot(), tracker.embeddings_of(seen), embedder.model_version
+                )
                 seen.clear()
             if not out.put(TrackedSet(item, result, checkpoint)):
                 return
@@ -319,25 +326,27 @@ class TaskRun:
         self._checkpoint_at = now
         return True
 
-    def _deliver(
-        self, tracked: Iterable[TrackedSet], plan: Plan, graph: CpuGraph, rows: BatchBuilder
-    ) -> None:
+    def _deliver(self, tracked: Iterable[TrackedSet], plan: Plan, graph: CpuGraph) -> None:
         frame_set: FrameSet | None = None
         for item in tracked:
             if frame_set is None:
                 self.report.enter("PROCESSING")
             frame_set = item.detected.frame_set
             self._publish(item, plan)
-            rows.add(frame_set, item.result)
+            self.rows.add(frame_set, item.result)
             if item.checkpoint is not None:
-                self.history.add(rows.build(frame_set.index, item.checkpoint))
+                self.history.add(self.rows.build(item.checkpoint))
             self.report.count(frame_set, item.result)
             if self.report.is_due():
                 self._report(frame_set, plan, graph)
         if frame_set is not None:
             self._report(frame_set, plan, graph)
-            if rows.sets:
-                self.history.add(rows.build(frame_set.index, NO_CHECKPOINT))
+        self._store_rest()
+
+    def _store_rest(self) -> None:
+        """The last sets of a task that ends for good, so that nothing goes on from them."""
+        if self.rows.sets:
+            self.history.add(self.rows.build(NO_CHECKPOINT))
 
     def _report(self, frame_set: FrameSet, plan: Plan, graph: CpuGraph) -> None:
         self.report.read(frame_set.media_time_ns, plan, graph.states, self.pace.dropped)

@@ -153,3 +153,42 @@ def test_a_merged_person_becomes_the_older_one_everywhere(database, task_id):
         assert [row["global_id"] for row in rows] == [kept], table
     [person] = query(database, "select * from persons where task_id = $1", uuid.UUID(task_id))
     assert person["last_seen"] - person["first_seen"] == timedelta(seconds=0.9)
+
+
+def test_a_final_status_whose_answer_was_lost_is_no_lost_lease(database, task_id):
+    """The connection dies right after the status was written; the worker learns it and ends."""
+    history = History(database, task_id, OWNER, threading.Event())
+
+    async def finish_and_lose_the_answer(connection):
+        await History._finish(history, connection)
+        history._finish = lambda c: History._finish(history, c)
+        raise ConnectionResetError("the answer is lost")
+
+    history._finish = finish_and_lose_the_answer
+    history.add(batch(task_id, 0, 9))
+    history.finish(TaskProgress(status="COMPLETED"))
+    [task] = query(database, "select * from tasks where task_id = $1", uuid.UUID(task_id))
+    assert (task["status"], task["frame_index"]) == ("COMPLETED", 9)
+
+
+def test_the_same_person_of_two_tasks_is_two_rows(database):
+    """Tasks with one seed name people alike; their times and cameras stay apart."""
+    requests = [TaskRequest(str(uuid.uuid4()), "lab", []) for _ in range(2)]
+    for k, request in enumerate(requests):
+        in_store(database, lambda store, r=request: store.create_task(r, owner=OWNER, lease_s=60))
+        history = History(database, request.task_id, OWNER, threading.Event())
+        history.add(batch(request.task_id, 10 * k, 10 * k + 9))
+        history.finish(TaskProgress(status="COMPLETED"))
+    for k, request in enumerate(requests):
+        [person] = query(
+            database, "select * from persons where task_id = $1", uuid.UUID(request.task_id)
+        )
+        assert person["first_seen"] == START + timedelta(seconds=k)
+
+
+def test_what_was_dropped_before_a_crash_is_remembered(database, task_id):
+    """A resumed worker goes on counting where the last one stood."""
+    history = History(database, task_id, OWNER, threading.Event())
+    history.add(batch(task_id, 0, 9))
+    history.finish(TaskProgress(status="PROCESSING", dropped=4))
+    assert wait_for_state(database, task_id).dropped == 4

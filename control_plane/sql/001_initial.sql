@@ -58,14 +58,15 @@ create table trajectories_default partition of trajectories default;
 create index trajectories_time on trajectories using brin (media_time);
 
 create table persons (
-  global_id       uuid primary key,
-  environment_id  text not null,
   task_id         uuid not null,
+  global_id       uuid not null,
+  environment_id  text not null,
   first_seen      timestamptz not null,
   last_seen       timestamptz not null,
   cameras         text[] not null,
   embedding_model text,                                -- vectors of two models are never compared
-  embedding       bytea                                -- float32, little endian
+  embedding       bytea,                               -- float32, little endian
+  primary key (task_id, global_id)
 );
 create index persons_by_time on persons (environment_id, last_seen desc);
 

