@@ -71,8 +71,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spoton-bench-") as name:
         Path(name).chmod(0o755)
         results = [_measure(Path(name), test_data, size, args) for size in sizes]
+        memory_mb = _memory(Path(name) / "looped", test_data, sizes[0], args.loops)
     if args.json:
-        print(json.dumps(results))
+        print(json.dumps({"pipeline": results, "memory_mb": memory_mb}))
 
 
 def _measure(
@@ -93,15 +94,19 @@ def _measure(
             )
     result = _summary(size_hw, rounds)
     _print(result)
-    looped = _install(place / "looped", test_data, size_hw, args.loops)
-    with running_services(looped) as running:
-        memory = _in_process(spoton, running)["memory_mb"]
-    result["memory_mb"] = [memory[round(k * (len(memory) - 1) / 4)] for k in range(5)]
-    console.print(
-        f"resident memory over {args.loops} x the footage at 0, 25, 50, 75, 100 %: "
-        + ", ".join(f"{mb:.0f} MB" for mb in result["memory_mb"])
-    )
     return result
+
+
+def _memory(folder: Path, test_data: Path, size_hw: tuple[int, int], loops: int) -> list[float]:
+    """Resident megabytes of (a) at 0, 25, 50, 75 and 100 % of ``loops`` times the footage."""
+    with running_services(_install(folder, test_data, size_hw, loops)) as running:
+        seen = _in_process(spoton, running)["memory_mb"]
+    memory = [seen[round(k * (len(seen) - 1) / 4)] for k in range(5)]
+    console.print(
+        f"resident memory over {loops} x the footage at 0, 25, 50, 75, 100 %: "
+        + ", ".join(f"{mb:.0f} MB" for mb in memory)
+    )
+    return memory
 
 
 def _install(place: Path, test_data: Path, size_hw: tuple[int, int], loops: int = 1) -> Settings:
