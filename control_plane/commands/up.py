@@ -1,6 +1,7 @@
 """``spoton up``: everything on this machine; Ctrl-C ends it all, cleanly."""
 
 import argparse
+import http.client
 import os
 import signal
 import subprocess
@@ -9,26 +10,35 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import msgspec
 
+from control_plane.app import open_listener
 from control_plane.commands.run import speed
-from control_plane.embedded import check_port, die_with_parent, running_services
+from control_plane.embedded import die_with_parent, running_services
 from control_plane.logs import configure_logging
 from control_plane.settings import Settings, as_environment
 from control_plane.terminal import closing_table, console, task_progress_bar
-from plugins.errors import SpotOnError
+from plugins.errors import SpotOnError, UnavailableError
 from plugins.messages import TERMINAL_STATUSES, TaskProgress
 
 PARTS = ("api", "worker")
 START_S = 60.0
 STOP_S = 20.0
+TASK_STOPS_S = 10.0
 WATCH_S = 0.5
+MAX_DEATHS = 3
+LOG_LINES_SHOWN = 5
+# Addresses to listen on that are none to call.
+CALLED_AS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # of every interface, if asked for
+# What runs on this machine is never asked for through a proxy.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,22 +60,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Starts all, plays if asked, and stays until Ctrl-C or SIGTERM."""
     configure_logging("warning", settings.log_format)
-    check_port(settings.host, settings.port)
-    with _ending() as ended, ExitStack() as stack:
-        with console.status("starting services") as status:
-            started = running_services(settings, lambda name: status.update(f"starting {name}"))
-            complete = stack.enter_context(started)
-            status.update("starting the control plane and the worker")
-            parts = stack.enter_context(_parts(complete))
-            _wait_for_api(complete, parts, ended)
-        address = f"http://{complete.host}:{complete.port}"
-        console.print(f"SpotOn is up: [bold]{address}[/]  (logs: {complete.data_dir / 'logs'})")
-        succeeded = _play(args, address, parts, ended) if args.play else True
-        if not (args.play and args.exit):
+    open_listener(settings.host, settings.port).close()
+    succeeded = True
+    with _ending() as ended, _started(settings, ended) as parts:
+        address = address_of(settings.host, settings.port)
+        if args.play and not ended.is_set():
+            succeeded = _play(args, address, parts, ended)
+        if not (args.play and args.exit) and not ended.is_set():
             console.print("Ctrl-C ends it.")
             while not ended.wait(WATCH_S):
                 parts.restart_dead()
     return 0 if succeeded else 1
+
+
+@contextmanager
+def _started(settings: Settings, ended: threading.Event) -> Iterator["Parts"]:
+    with console.status("starting services") as status:
+        services = running_services(settings, lambda name: status.update(f"starting {name}"))
+        with services as complete:
+            status.update("starting the control plane and the worker")
+            with _parts(complete) as parts:
+                address = address_of(settings.host, settings.port)
+                wait_for_api(address, parts, ended)
+                status.stop()
+                if not ended.is_set():
+                    logs = parts.log_of("api").parent
+                    console.print(
+                        f"SpotOn is up: [bold]{address}[/] (logs: {logs})", soft_wrap=True
+                    )
+                yield parts
+
+
+def address_of(host: str, port: int) -> str:
+    """Where what listens on ``host`` is reached from this machine."""
+    called = CALLED_AS.get(host, host)
+    return f"http://[{called}]:{port}" if ":" in called else f"http://{called}:{port}"
 
 
 @contextmanager
@@ -90,6 +119,7 @@ class Parts:
         self._settings = settings
         self._logs = settings.data_dir.resolve() / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
+        self.deaths = dict.fromkeys(PARTS, 0)
         self._children = {name: self._start(name) for name in PARTS}
 
     def restart_dead(self) -> None:
@@ -97,6 +127,7 @@ class Parts:
         for name, child in self._children.items():
             if child.poll() is not None:
                 console.print(f"[yellow]{name} ended with {child.returncode}; starting it again[/]")
+                self.deaths[name] += 1
                 self._children[name] = self._start(name)
 
     def log_of(self, name: str) -> Path:
@@ -136,31 +167,41 @@ def _parts(settings: Settings) -> Iterator[Parts]:
         parts.stop()
 
 
-def _wait_for_api(settings: Settings, parts: Parts, ended: threading.Event) -> None:
+def wait_for_api(address: str, parts: Parts, ended: threading.Event) -> None:
+    """Until it answers; SpotOnError with the end of its log when it dies again and again."""
     deadline = time.monotonic() + START_S
     while not ended.is_set():
         try:
-            call(f"http://{settings.host}:{settings.port}/live")
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise SpotOnError(
-                    f"the control plane does not answer ({error}); see {parts.log_of('api')}"
-                ) from error
+            call(f"{address}/live")
+        except UnavailableError as error:
             parts.restart_dead()
+            if parts.deaths["api"] >= MAX_DEATHS or time.monotonic() > deadline:
+                log = parts.log_of("api")
+                raise SpotOnError(
+                    f"the control plane does not start; the end of {log}:\n{last_lines(log)}"
+                ) from error
             ended.wait(0.1)
         else:
             return
 
 
+def last_lines(path: Path) -> str:
+    """The end of a log."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return "".join(deque(file, maxlen=LOG_LINES_SHOWN)).rstrip()
+
+
 def _play(args: argparse.Namespace, address: str, parts: Parts, ended: threading.Event) -> bool:
     body = {"environment_id": args.play, "speed": "max" if args.speed is None else args.speed}
     tasks = f"{address}/api/v1/processing-tasks"
-    task = call(f"{tasks}/start", body)
-    console.print(f"Watch it live: [bold]{address}/?task={task['task_id']}[/]")
+    task_id = call(f"{tasks}/start", body)["task_id"]
+    console.print(f"Watch it live: [bold]{address}/?task={task_id}[/]", soft_wrap=True)
     with task_progress_bar(args.play) as show:
-        progress = _follow(f"{tasks}/{task['task_id']}/status", show, parts, ended)
+        progress = _follow(f"{tasks}/{task_id}/status", show, parts, ended)
+    if progress.status not in TERMINAL_STATUSES:
+        progress = _stopped(f"{tasks}/{task_id}", progress)
     console.print(closing_table(progress))
-    return progress.status == "COMPLETED"
+    return progress.status != "FAILED"
 
 
 def _follow(
@@ -170,20 +211,42 @@ def _follow(
     while progress.status not in TERMINAL_STATUSES and not ended.wait(WATCH_S):
         parts.restart_dead()
         # Whatever is away for a moment comes back: it is watched over, here or by its service.
-        with suppress(OSError, SpotOnError):
+        with suppress(SpotOnError):
             progress = msgspec.convert(call(status_url), TaskProgress)
             show(progress)
     return progress
 
 
+def _stopped(task_url: str, progress: TaskProgress) -> TaskProgress:
+    """Stops the task: left as it is, it would be played before whatever is started next."""
+    try:
+        call(f"{task_url}/stop", {})
+    except SpotOnError as error:
+        console.print(f"[yellow]the task is not stopped and goes on at the next start[/]: {error}")
+        return progress
+    deadline = time.monotonic() + TASK_STOPS_S
+    while progress.status not in TERMINAL_STATUSES and time.monotonic() < deadline:
+        with suppress(SpotOnError):
+            progress = msgspec.convert(call(f"{task_url}/status"), TaskProgress)
+        time.sleep(0.1)
+    return progress
+
+
 def call(url: str, body: object = None) -> Any:
-    """GET, or POST with a JSON body; the decoded answer. SpotOnError with the answer's message."""
+    """GET, or POST with a JSON body; the decoded answer. SpotOnError with the answer's message, or
+    UnavailableError when none comes.
+    """
     data = None if body is None else msgspec.json.encode(body)
     request = urllib.request.Request(  # noqa: S310  # http on this machine
         url, data=data, headers={"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with DIRECTLY.open(request, timeout=10) as answer:
             return msgspec.json.decode(answer.read())
     except urllib.error.HTTPError as error:
         raise SpotOnError(msgspec.json.decode(error.read())["error"]["message"]) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise UnavailableError(
+            f"the control plane does not answer at {url} ({error}): see logs/api.log in the folder "
+            "SPOTON_DATA_DIR"
+        ) from error
