@@ -140,6 +140,7 @@ def _in_process(measure: Callable[..., dict[str, Any]], *args: Any) -> dict[str,
 
 def spoton(settings: Settings) -> dict[str, Any]:
     """(a)"""
+    configure_logging("error")
     crops: list[int] = []
     memory: list[float] = []
     began: list[float] = []
