@@ -9,8 +9,8 @@ from control_plane.settings import Settings
 from homography.environment import Environment
 from plugins.errors import ObjectStoreUnavailableError, SpotOnError
 from plugins.media.object_store import open_object_store
-from plugins.media.timeline import Recording, read_timelines
-from plugins.media_time import from_datetime
+from plugins.media.timeline import Recording
+from plugins.plan import environment_recordings
 
 KEPT_S = 30.0
 PATIENCE_S = 20.0
@@ -75,16 +75,11 @@ class RecordingIndex:
 
 def reader_of(settings: Settings) -> ReadRecordings:
     """Reads timelines from the object store the settings name."""
-    index = settings.data_dir / "recordings-index"
+    # The workers' own: what they have probed is not probed again.
+    index = settings.data_dir.resolve() / "cache" / "index"
 
     def read(environment: Environment) -> Recordings:
         store = open_object_store(settings.store_url(), endpoint_url=settings.s3_endpoint_url)
-        return read_timelines(
-            store,
-            environment.object_store_prefix,
-            {c.camera_id: c.recording_folder for c in environment.cameras},
-            from_datetime(environment.recording_start),
-            index_folder=index,
-        )
+        return environment_recordings(environment, environment.cameras, store, index)
 
     return read

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from control_plane.catalogue import known_environment
 from control_plane.feeds import LiveHub
 from control_plane.metrics import Metrics
 from control_plane.probes import Probe, default_probes
@@ -16,7 +17,6 @@ from control_plane.settings import Settings
 from control_plane.store import Store, parse_task_id
 from control_plane.task_state import TaskView, read_task
 from homography.environment import Catalogue, Environment
-from plugins.errors import UnknownEnvironmentError
 
 # Where the services listen when nothing is set: their own usual addresses.
 USUAL_DATABASE_URL = "postgresql://127.0.0.1:5432/spoton"
@@ -40,14 +40,7 @@ class Services:
 
     def environment(self, environment_id: str) -> Environment:
         """One environment; UnknownEnvironmentError names those there are."""
-        environment = self.catalogue.environments.get(environment_id)
-        if environment is None:
-            known = ", ".join(sorted(self.catalogue.environments)) or "none"
-            raise UnknownEnvironmentError(
-                f"there is no environment {environment_id!r}; known: {known}; add one as a TOML "
-                "file in the folder SPOTON_ENVIRONMENTS_DIR"
-            )
-        return environment
+        return known_environment(self.catalogue, environment_id)
 
     async def read_task(self, task_id: str) -> TaskView:
         """A task's state from PostgreSQL and Redis, however its id is written."""

@@ -96,9 +96,9 @@ class TaskRow(msgspec.Struct, frozen=True):
 class Store:
     """All queries of the control plane; one per process, bound to the running event loop."""
 
-    def __init__(self, url: str, sql_folder: Path = SQL_FOLDER) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._migrations = {p.name: p.read_text("utf-8") for p in sorted(sql_folder.glob("*.sql"))}
+        self._migrations = {p.name: p.read_text("utf-8") for p in sorted(SQL_FOLDER.glob("*.sql"))}
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self._is_migrated = False

@@ -33,6 +33,7 @@ from plugins.messages import (
     TrackingUpdate,
     tracks_stream,
 )
+from plugins.plan import chosen_cameras
 
 Speed = Annotated[float, msgspec.Meta(ge=0.25, le=4)] | Literal["max"]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -164,7 +165,7 @@ async def start_task(
 ) -> StartedTask:
     """Queue a task; a worker takes it within a second or so."""
     environment = services.environment(data.environment_id)
-    cameras = _cameras(environment, data.cameras)
+    cameras = [c.camera_id for c in chosen_cameras(environment, data.cameras or [])]
     await _check_times(services, environment, data, cameras)
     task_id = str(uuid.uuid4())
     await services.store.create_task(_request(task_id, data, cameras))
@@ -282,17 +283,6 @@ def persons_of(update: TrackingUpdate) -> list[ActivePerson]:
 
 def _uncertainty(metres: float | None) -> float:
     return float("inf") if metres is None else metres
-
-
-def _cameras(environment: Environment, asked: list[str] | None) -> list[str]:
-    known = [camera.camera_id for camera in environment.cameras]
-    for camera_id in asked or []:
-        if camera_id not in known:
-            raise UnknownCameraError(
-                f"environment {environment.environment_id!r} has no camera {camera_id!r}; "
-                f"it has {', '.join(known)}"
-            )
-    return [camera_id for camera_id in known if asked is None or camera_id in asked]
 
 
 async def _check_times(

@@ -1,16 +1,22 @@
 """``spoton environments``: what is defined, and what is wrong with a file."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from control_plane.catalogue import known_environment
 from control_plane.settings import Settings
 from control_plane.terminal import print_json
-from homography.environment import Environment, Finding, check_environment, load_environments
+from homography.environment import (
+    Catalogue,
+    Environment,
+    Finding,
+    check_environment,
+    load_environments,
+)
 from plugins.errors import UnknownEnvironmentError
 
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
@@ -97,16 +103,15 @@ def _check(args: argparse.Namespace, settings: Settings) -> int:
 def _paths(what: list[str], settings: Settings) -> list[Path]:
     catalogue = load_environments(settings.environment_folders())
     if what:
-        return [_path(one, catalogue.environments) for one in what]
+        return [_path(one, catalogue) for one in what]
     readable = [environment.path for environment in catalogue.environments.values()]
     return list(dict.fromkeys([*readable, *(problem.path for problem in catalogue.problems)]))
 
 
-def _path(one: str, known: Mapping[str, Environment]) -> Path:
+def _path(one: str, catalogue: Catalogue) -> Path:
     if Path(one).is_file():
         return Path(one)
-    if one in known:
-        return known[one].path
-    raise UnknownEnvironmentError(
-        f"{one!r} is neither a file nor an environment; known: {', '.join(known)}"
-    )
+    try:
+        return known_environment(catalogue, one).path
+    except UnknownEnvironmentError as error:
+        raise UnknownEnvironmentError(f"{one!r} is no file, and {error}") from error

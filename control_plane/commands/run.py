@@ -13,6 +13,7 @@ from types import FrameType
 
 import msgspec
 
+from control_plane.catalogue import known_environment
 from control_plane.embedded import running_services
 from control_plane.logs import configure_logging
 from control_plane.settings import Settings
@@ -20,13 +21,12 @@ from control_plane.store import Store
 from control_plane.terminal import closing_table, console, print_json, task_progress_bar
 from control_plane.worker_settings import worker_settings
 from homography.environment import Environment, load_environments
-from plugins.errors import InvalidInputError, UnknownEnvironmentError
+from plugins.errors import InvalidInputError
+from plugins.history import LEASE_S
 from plugins.media_time import parse_rfc3339
 from plugins.messages import TaskProgress, TaskRequest
 from plugins.plan import chosen_cameras
 from plugins.worker import run_task
-
-LEASE_S = 15.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,13 +66,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     configure_logging("warning", settings.log_format)
     catalogue = load_environments(settings.environment_folders())
     request = _request(args)
-    if args.environment not in catalogue.environments:
-        known = ", ".join(catalogue.environments)
-        raise UnknownEnvironmentError(
-            f"there is no environment {args.environment!r}; known: {known}. "
-            "Add one by a file in the folder that SPOTON_ENVIRONMENTS_DIR names"
-        )
-    environment = catalogue.environments[args.environment]
+    environment = known_environment(catalogue, args.environment)
     chosen_cameras(environment, request.cameras)
     with console.status("starting services") as status:
         services = running_services(settings, lambda name: status.update(f"starting {name}"))

@@ -19,18 +19,19 @@ import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from control_plane.catalogue import known_environment
 from control_plane.embedded import die_with_parent, running_services
 from control_plane.settings import Settings, as_environment
 from control_plane.store import Store
 from control_plane.worker_settings import worker_settings
 from homography.environment import load_environments
 from plugins.errors import DatabaseUnavailableError, LeaseLostError, UnknownEnvironmentError
+from plugins.history import LEASE_S
 from plugins.messages import TaskRequest, WorkerState, worker_key
 from plugins.worker import run_task
 
 log = structlog.get_logger()
 POLL_S = 0.5
-LEASE_S = 15.0
 ANNOUNCED_FOR_S = 5
 GRACE_S = 10.0
 LEASE_LOST_STATUS = 3
@@ -57,10 +58,11 @@ def _run_one(task_id: str, owner: str, settings: Settings) -> int:
     # Ends as a program does that has finished: its shared memory goes with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED_STATUS))
     request = asyncio.run(_request(settings, task_id))
-    environments = load_environments(settings.environment_folders()).environments
-    environment = environments.get(request.environment_id)
-    if environment is None:
-        asyncio.run(_fail(settings, request, ", ".join(environments)))
+    catalogue = load_environments(settings.environment_folders())
+    try:
+        environment = known_environment(catalogue, request.environment_id)
+    except UnknownEnvironmentError as error:
+        asyncio.run(_fail(settings, task_id, f"at this worker {error}"))
         return 1
     try:
         progress = run_task(request, environment, worker_settings(settings), owner)
@@ -78,14 +80,10 @@ async def _request(settings: Settings, task_id: str) -> TaskRequest:
         await store.close()
 
 
-async def _fail(settings: Settings, request: TaskRequest, known: str) -> None:
-    error = UnknownEnvironmentError(
-        f"this worker knows no environment {request.environment_id!r} (only {known}): "
-        "give it the file too"
-    )
+async def _fail(settings: Settings, task_id: str, error: str) -> None:
     store = Store(settings.database_url or "")
     try:
-        await store.set_status(request.task_id, "FAILED", str(error))
+        await store.set_status(task_id, "FAILED", error)
     finally:
         await store.close()
 
