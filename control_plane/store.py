@@ -19,6 +19,7 @@ import msgspec
 from control_plane.errors import TaskNotFoundError
 from control_plane.pages import Page, decode_cursor, encode_cursor
 from plugins.errors import DatabaseUnavailableError, InvalidInputError
+from plugins.history import AWAY
 from plugins.messages import TERMINAL_STATUSES, TaskProgress, TaskRequest, TaskStatus
 
 SQL_FOLDER = Path(__file__).parent / "sql"
@@ -26,16 +27,6 @@ MIGRATION_LOCK = 7_305_112
 CONNECT_TIMEOUT_S = 3.0
 COMMAND_TIMEOUT_S = 30.0
 MAX_ATTEMPTS = 5
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-)
 
 COLUMNS = """task_id, environment_id, request, status, error, stop_requested, created_at,
   started_at, finished_at, frame_index, progress"""
