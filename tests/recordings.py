@@ -7,29 +7,17 @@ at the left, so it survives compression and resizing.
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import gi
 import numpy as np
 import numpy.typing as npt
 
-gi.require_version("Gst", "1.0")
-gi.require_version("GstApp", "1.0")
-from gi.repository import (  # noqa: E402  # versions come before the import
-    Gst,
-    GstApp,  # noqa: F401  # gives appsrc and appsink their methods
-)
+from plugins.gst.encoder import VideoWriter
+from plugins.gst.gstreamer import Gst
 
 NUMBER_BITS = 16
 _BAR_SHARE = 12
 _TIMEOUT_NS = 60 * Gst.SECOND
-_QUEUE_BYTES = 8_000_000
-_ENCODERS = {
-    "h264": "x264enc speed-preset=veryfast pass=qual quantizer={quantizer} threads=1 b-adapt=false"
-    " bframes=2 key-int-max={gop} ! h264parse",
-    "mpeg4": "avenc_mpeg4 bitrate=800000 gop-size={gop}",
-    "h265": "x265enc speed-preset=ultrafast key-int-max={gop} ! h265parse",
-}
 
 Gray = npt.NDArray[np.uint8]
 
@@ -130,67 +118,6 @@ def corrupt_payload(path: Path, seed: int = 0) -> Path:
     return path
 
 
-class VideoWriter:
-    """Encodes raw pictures into one MP4, frame by frame at a constant rate."""
-
-    def __init__(
-        self,
-        path: Path,
-        rate: Fraction,
-        width: int,
-        height: int,
-        *,
-        codec: str = "h264",
-        faststart: bool = False,
-        pixel_format: str = "I420",
-        quantizer: int = 23,
-    ) -> None:
-        Gst.init(None)
-        encoder = _ENCODERS[codec].format(gop=max(1, round(rate)), quantizer=quantizer)
-        self._pipeline = Gst.parse_launch(
-            "appsrc name=in format=time max-bytes=0"
-            f" ! videoconvert n-threads=1 ! video/x-raw,format={pixel_format}"
-            f" ! {encoder} ! mp4mux faststart={str(faststart).lower()} ! filesink name=out"
-        )
-        self._pipeline.get_by_name("out").set_property("location", str(path))
-        self._input = self._pipeline.get_by_name("in")
-        self._input.set_property("caps", _raw_caps(pixel_format, rate, width, height))
-        self._rate, self._count = rate, 0
-        self._size = (width, height, pixel_format)
-
-    def __enter__(self) -> Self:
-        self._pipeline.set_state(Gst.State.PLAYING)
-        return self
-
-    def write(self, planes: Sequence[npt.NDArray[np.uint8]]) -> None:
-        buffer = Gst.Buffer.new_wrapped(b"".join(_padded(plane) for plane in planes))
-        buffer.pts = int(self._count * Gst.SECOND / self._rate)
-        buffer.duration = int(Gst.SECOND / self._rate)
-        self._count += 1
-        self._input.push_buffer(buffer)
-        while self._input.get_property("current-level-bytes") > _QUEUE_BYTES:
-            _raise_error(self._pipeline, 5 * Gst.MSECOND)
-
-    def __exit__(self, *failure: object) -> None:
-        try:
-            self._input.end_of_stream()
-            _wait_for_end(self._pipeline)
-        finally:
-            self._pipeline.set_state(Gst.State.NULL)
-
-
-def _raw_caps(pixel_format: str, rate: Fraction, width: int, height: int) -> Any:
-    return Gst.Caps.from_string(
-        f"video/x-raw,format={pixel_format},width={width},height={height},"
-        f"framerate={rate.numerator}/{rate.denominator},interlace-mode=progressive"
-    )
-
-
-def _padded(plane: npt.NDArray[np.uint8]) -> bytes:
-    """GStreamer's default layout: each row filled up to four bytes."""
-    return np.pad(plane, ((0, 0), (0, -plane.shape[1] % 4))).tobytes()
-
-
 def _planes(luma: Gray, pixel_format: str) -> list[Gray]:
     shape = luma.shape if pixel_format == "Y444" else (luma.shape[0] // 2, luma.shape[1] // 2)
     return [luma, np.full(shape, 110, np.uint8), np.full(shape, 140, np.uint8)]
@@ -228,7 +155,6 @@ _Picture = tuple[Fraction, list[Gray]]
 
 def _pictures(source: Path) -> Any:
     """Decodes a file: yields (frames per second, Y, U and V planes). A generator, so closable."""
-    Gst.init(None)
     pipeline = Gst.parse_launch(
         "filesrc name=in ! decodebin ! videoconvert n-threads=1 ! video/x-raw,format=I420"
         " ! appsink name=out sync=false max-buffers=2"
@@ -257,7 +183,6 @@ def _picture_of(sample: Any) -> _Picture:
 
 
 def _run(description: str, path: Path) -> None:
-    Gst.init(None)
     pipeline = Gst.parse_launch(description)
     pipeline.get_by_name("out").set_property("location", str(path))
     pipeline.set_state(Gst.State.PLAYING)
