@@ -15,6 +15,7 @@ COMMANDS = {
     "api": "serve the control plane (REST, WebSocket, live page)",
     "worker": "take queued tasks and run them",
     "run": "run one task here, without the control plane",
+    "simulate": "render a scene of walking people for an environment's cameras",
     "models": "list models, or import an ONNX file",
     "environments": "list environments, or check their files",
     "openapi": "print the OpenAPI document",

@@ -4,6 +4,7 @@
 set -eu
 python_version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
 packages="python3 python3-venv libpython${python_version:-3} libgl1 libglib2.0-0 libgomp1
+ libegl1 libgl1-mesa-dri
  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
  gstreamer1.0-plugins-ugly gstreamer1.0-libav python3-gst-1.0
  gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0"
