@@ -14,6 +14,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Pixels = Annotated[int, msgspec.Meta(ge=16, le=16384)]
 # Sixteen characters is what the binary message of a synchronised set has room for.
 CameraId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$")]
+ZoneId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 EnvironmentId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
@@ -54,7 +55,7 @@ class CameraEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ZoneEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A polygon on the floor plan, its corners in order, in metres."""
 
-    zone_id: CameraId
+    zone_id: ZoneId
     polygon_m: list[tuple[float, float]]
     name: str = ""
     zone_type: str = "area"
@@ -112,6 +113,9 @@ def _plain(message: str) -> str:
     where = re.sub(r"\[(\d+)\]", lambda m: f" entry {int(m[1]) + 1} ", path.rstrip("`"))
     where = " ".join(where.replace(".", " ").split())
     if "regex" in text:
-        text = "must be letters, digits, - and _ (an environment's in lower case), 64 at most"
+        text = (
+            "must be letters, digits, - and _, 64 at most; "
+            "a camera's 16 at most, an environment's in lower case"
+        )
     text = text.replace("Object contains", "there is an").replace("Object missing", "misses the")
     return f"{where}: {text}" if where else text

@@ -148,6 +148,7 @@ image_to_ground = [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
         (camera_toml("two").replace("ground_m", "floor_m", 1), "point_pairs entry 1"),
         (camera_toml("two").replace("width", "#"), "'width' is missing"),
         ('[[cameras]]\ncamera_id = "two"\nwidth = 64\nheight = 64\n', "no calibration"),
+        (camera_toml("seventeen-letters"), "a camera's 16 at most"),
         (SINGULAR, "camera two: image_to_ground is singular"),
         (
             camera_toml("two", extra="image_to_ground = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\n"),
