@@ -20,7 +20,7 @@ from training.render import Rendered, Renderer
 from training.room import Room
 
 SUB_VIDEO_S = 15.0
-_QUANTIZER = 24
+_QUANTIZER = 26
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,11 @@
 // Light shared by the room and the people; sRGB colours in, linear light inside.
 uniform vec3 lights[4];
 
-float hash(vec2 p) { return fract(sin(dot(p, vec2(127.1, 311.7))) * 43758.5453); }
+float hash(vec2 p) {
+  vec3 q = fract(p.xyx * 0.1031);
+  q += dot(q, q.yzx + 33.33);
+  return fract((q.x + q.y) * q.z);
+}
 
 float noise(vec2 p) {
   vec2 i = floor(p), f = fract(p);
