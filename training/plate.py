@@ -1,6 +1,6 @@
 """The empty room in one camera's picture: drawn once, with soft shadows, then copied each frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import moderngl
@@ -16,13 +16,17 @@ Array = npt.NDArray[np.float64]
 SAMPLES = 4
 _SHADOW_PX = 1024
 _LIGHT_SPREAD = 6.0
+_MEAN_LIGHT = 0.31
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plate:
-    """``frame`` has colour and depth of the empty room, ``SAMPLES`` of each a pixel."""
+    """``frame`` has colour and depth of the empty room, ``SAMPLES`` of each a pixel. ``grade`` is
+    the camera's with its exposure set for this room, as cameras do by themselves.
+    """
 
     frame: Any
+    grade: Grade
 
 
 def picture_frame(context: Any, width: int, height: int, samples: int = SAMPLES) -> Any:
@@ -55,7 +59,9 @@ class PlateMaker:
     def make(self, view: View, grade: Grade) -> Plate:
         """The camera's empty picture."""
         light = self._context.texture((view.width, view.height), 4, dtype="f4")
-        light.write(self._gathered_light(view).tobytes())
+        gathered = self._gathered_light(view)
+        light.write(gathered.tobytes())
+        grade = _metered(grade, gathered)
         frame = picture_frame(self._context, view.width, view.height)
         frame.use()
         frame.clear(depth=1.0)
@@ -66,7 +72,7 @@ class PlateMaker:
         put_grade(self._plate_shader, view, grade)
         self._screen.render(moderngl.TRIANGLE_STRIP)
         light.release()
-        return Plate(frame)
+        return Plate(frame, grade)
 
     def _draw_depth(self, clip: npt.NDArray[np.float32]) -> None:
         self._context.enable(moderngl.DEPTH_TEST)
@@ -116,6 +122,11 @@ class PlateMaker:
         self._context.depth_func = "<="
         self._mesh.draw(self._room_shader)
         self._context.depth_func = "<"
+
+
+def _metered(grade: Grade, light: npt.NDArray[np.float32]) -> Grade:
+    mean = float(np.minimum(light[..., :3], 1.0).mean())
+    return replace(grade, exposure=grade.exposure * float(np.clip(_MEAN_LIGHT / mean, 0.5, 3.0)))
 
 
 def put_grade(shader: Any, view: View, grade: Grade) -> None:

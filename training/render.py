@@ -38,7 +38,6 @@ class Rendered:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Camera:
     view: View
-    grade: Grade
     plate: Plate
     frame: Any
     resolved: Any
@@ -82,7 +81,7 @@ class Renderer:
     def _prepare(self, maker: PlateMaker, view: View, grade: Grade) -> _Camera:
         frame = picture_frame(self._context, view.width, view.height)
         resolved = self._context.framebuffer([self._context.texture((view.width, view.height), 4)])
-        return _Camera(view, grade, maker.make(view, grade), frame, resolved)
+        return _Camera(view, maker.make(view, grade), frame, resolved)
 
     def _picture(self, camera: _Camera, points: npt.NDArray[np.float64], frame: int) -> Rendered:
         view, count = camera.view, len(self._people)
@@ -92,7 +91,7 @@ class Renderer:
         canvas = _extents(view.to_canvas(points), self._owner, count)
         depth = camera.frame.depth_attachment
         return Rendered(
-            i420=developed(rgba, view, camera.grade, frame),
+            i420=developed(rgba, view, camera.plate.grade, frame),
             boxes_xyxy=_extents(view.to_picture(points) + 0.5, self._owner, count),
             visibility=self._visibility.shares(view, self._drawable, canvas, depth),
         )
@@ -104,7 +103,7 @@ class Renderer:
         self._floor.draw(camera.view)
         self._bones.use(0)
         put(self._shader, eye=tuple(eye_of(camera.view)))
-        put_grade(self._shader, camera.view, camera.grade)
+        put_grade(self._shader, camera.view, camera.plate.grade)
         put_matrix(self._shader, "clip", camera.view.clip_matrix())
         self._context.front_face = "ccw" if camera.view.is_mirrored() else "cw"
         self._context.enable(moderngl.CULL_FACE)

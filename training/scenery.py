@@ -27,7 +27,7 @@ def room_mesh(room: Room) -> Mesh:
 def _floor(room: Room) -> Mesh:
     x0, y0, x1, y1 = room.bounds_m
     margin = 3.0
-    colours = ((0.66, 0.64, 0.60), (0.57, 0.55, 0.52)), ((0.50, 0.42, 0.34), (0.42, 0.34, 0.27))
+    colours = ((0.66, 0.64, 0.60), (0.57, 0.55, 0.52)), ((0.58, 0.48, 0.38), (0.49, 0.39, 0.30))
     paint = Paint(*colours[room.floor], FLOOR_TILES + room.floor)
     width, depth = x1 - x0 + 2 * margin, y1 - y0 + 2 * margin
     return panel((x0 - margin, y0 - margin, 0), (width, 0, 0), (0, depth, 0), paint)

@@ -27,7 +27,8 @@ vec3 planks(vec2 p) {
   float plank = floor(x / 1.8);
   float grain = noise(vec2(x * 2.0, p.y * 60.0 + hash(vec2(plank, row)) * 99.0));
   vec3 base = mix(c1, c2, 0.7 * hash(vec2(plank, row)) + 0.3 * grain);
-  return base * mix(0.6, 1.0, grout(vec2(x / 1.8, p.y / 0.16), 0.02));
+  vec2 joint = min(fract(vec2(x / 1.8, p.y / 0.16)), 1.0 - fract(vec2(x / 1.8, p.y / 0.16)));
+  return base * mix(0.6, 1.0, smoothstep(0.0, 0.003, min(joint.x * 1.8, joint.y * 0.16)));
 }
 
 vec3 poster(vec2 p, float seed) {
