@@ -113,7 +113,9 @@ class _Crowd:
         walker.targets += [(door.inside_m, None, 0.0), (door.outside_m, None, 0.0)]
         walker.present = self._present[k] = True
         walker.arrives_by_s = now_s + 30.0
-        self._position[k], self._velocity[k] = start, 0.0
+        # Never in exactly the same place as another, or there is no direction to part in.
+        nudge = (0.02 * np.cos(2.4 * k), 0.02 * np.sin(2.4 * k))
+        self._position[k], self._velocity[k] = np.add(start, nudge), 0.0
         ahead = np.array(walker.targets[0][1] or walker.targets[0][0]) - self._position[k]
         self._heading[k] = np.arctan2(ahead[1], ahead[0])
 

@@ -126,7 +126,7 @@ def _plant(piece: Furniture) -> Mesh:
     )
     (x0, y0), (x1, y1) = piece.low_m, piece.high_m
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    random = np.random.default_rng(round(1000 * (x + 7 * y)))
+    random = np.random.default_rng(abs(round(1000 * (x + 7 * y))))
     return joined([pot, *(_leaf(x, y, random) for _ in range(46))])
 
 
