@@ -1,6 +1,8 @@
-.PHONY: help setup run test lint format bench bench-pipeline clean
+.PHONY: help setup run test lint format bench bench-pipeline bench-live bench-identity clean
+.PHONY: train-setup train-detector train-embedder evaluate-models
 
 PYTHON := .venv/bin/python
+TRAIN_PYTHON := .venv-train/bin/python
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 
 help: ## This list
@@ -23,8 +25,8 @@ setup: .venv/.ready .venv-triton/.ready ## Install everything that is needed (qu
 	@.venv-triton/bin/python -m pip install $(PIP_FLAGS) --no-deps -r requirements/triton.txt
 	@touch $@
 
-run: setup ## Start everything and play four cameras live; Ctrl-C ends it
-	@$(PYTHON) -m tests.try_out
+run: setup ## The demo: render a scene, play it live, hold it against the truth; Ctrl-C ends it
+	@$(PYTHON) -m control_plane up --demo
 
 lint: setup ## ruff, mypy --strict and the import rule
 	$(PYTHON) -m ruff check .
@@ -39,10 +41,46 @@ format: setup ## Let ruff format and fix what it can
 test: setup ## All tests, over the real parts
 	$(PYTHON) -m pytest
 
-bench: bench-pipeline ## All measurements
+bench: bench-pipeline bench-live bench-identity bench-storage bench-api ## All measurements
 
 bench-pipeline: setup ## The whole path against its floor and a hand-written one (needs SPOTON_TEST_DATA)
 	@$(PYTHON) -m benchmarks.pipeline
 
+bench-live: setup ## Live fan-out: 200 clients, a stalled and a slow one, a bare server beside it
+	@$(PYTHON) -m benchmarks.live
+
+bench-identity: setup ## Matching a crowd, searching 100,000 persons, an hour of footage
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) -m benchmarks.identity
+
+train-setup: setup .venv-train/.ready ## PyTorch, for training only
+
+.venv-train/.ready: requirements/app.txt
+	@/usr/bin/python3 -m venv .venv-train
+	@$(TRAIN_PYTHON) -m pip install $(PIP_FLAGS) -r requirements/app.txt
+	@$(TRAIN_PYTHON) -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@touch $@
+
+train-detector: train-setup ## Render scenes, train the bundled person detector, install it (hours)
+	@$(PYTHON) -m training.detection render
+	@$(TRAIN_PYTHON) -m training.detection train
+	@$(TRAIN_PYTHON) -m training.detection export
+	@$(PYTHON) -m training.detection card
+
+train-embedder: train-setup ## Render crops, train the bundled person embedder, install it (hours)
+	@$(PYTHON) -m training.reidentification render
+	@$(TRAIN_PYTHON) -m training.reidentification train
+	@$(TRAIN_PYTHON) -m training.reidentification export
+	@$(PYTHON) -m training.reidentification install
+
+evaluate-models: setup ## Bundled and open models side by side (real footage: SPOTON_TEST_DATA)
+	@$(PYTHON) -m training.detection evaluate
+	@$(PYTHON) -m training.reidentification evaluate
+
+bench-storage: setup ## Ingest against a bare COPY, and questions about a day of ten million events
+	@$(PYTHON) -m benchmarks.storage
+
+bench-api: setup ## Rates of /live and a task's status beside a bare Litestar handler's
+	@$(PYTHON) -m benchmarks.api
+
 clean: ## Remove environments and caches; stored data in .spoton stays
-	rm -rf .venv .venv-triton .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf .venv .venv-triton .venv-train .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -16,8 +16,17 @@ COMMANDS = {
     "worker": "take queued tasks and run them",
     "run": "run one task here, without the control plane",
     "simulate": "render a scene of walking people for an environment's cameras",
+    "evaluate": "score identities against a truth, beside other methods",
+    "explain": "tell the story of one identity, with pictures",
     "models": "list models, or import an ONNX file",
     "environments": "list environments, or check their files",
+    "doctor": "look at machine, services, models and calibration, and say what to do",
+    "bench": "measure sets per second and stage times at 1 to N tasks",
+    "export": "write tracking data, a report or a video into a file",
+    "backup": "write everything in the database into one file",
+    "restore": "put a backup into an empty database",
+    "keys": "make a master key, or encrypt what is stored with new keys",
+    "password": "set a user's new password",
     "openapi": "print the OpenAPI document",
 }
 

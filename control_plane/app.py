@@ -3,41 +3,121 @@
 import errno
 import socket
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import structlog
 import uvicorn
-from litestar import Litestar, MediaType, Request, Response, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from control_plane import environments, live, system, tasks
-from control_plane.errors import answer_error, request_id_of, send_request_id
+from control_plane import (
+    analytics_live,
+    analytics_places,
+    audit,
+    auth,
+    camera_status,
+    cameras,
+    channels,
+    controls,
+    environments,
+    export_jobs,
+    export_requests,
+    feedback,
+    focus,
+    live,
+    media,
+    performance,
+    persons,
+    persons_by_picture,
+    persons_edited,
+    retention,
+    sessions,
+    system,
+    tasks,
+    upkeep,
+    users,
+    zones,
+)
+from control_plane.access import OPEN, Caller, is_open, make_guard, provide_caller
+from control_plane.dialect import routes as frontend
+from control_plane.errors import (
+    NotAllowedError,
+    NotAuthenticatedError,
+    TooManyRequestsError,
+    answer_error,
+    refusals,
+    request_id_of,
+    send_request_id,
+)
+from control_plane.exports.runner import ExportRunner
+from control_plane.first_admin import ensure_first_admin
 from control_plane.metrics import stamp_start
 from control_plane.probes import Probe
 from control_plane.recordings import ReadRecordings
+from control_plane.security import ReadableRequest, add_security_headers
 from control_plane.services import Services, make_services
 from control_plane.settings import Settings
+from control_plane.socket_access import accountable_sockets
 from homography.environment import Catalogue
 from plugins.errors import DatabaseUnavailableError, InvalidInputError, PortInUseError
 
 log = structlog.get_logger()
 PAGE_FOLDER = Path(__file__).parent / "live_page"
-RESOURCES = (system, environments, tasks, live)
+RESOURCES = (
+    system,
+    camera_status,
+    auth,
+    users,
+    audit,
+    environments,
+    cameras,
+    zones,
+    sessions,
+    retention,
+    tasks,
+    live,
+    persons,
+    persons_edited,
+    persons_by_picture,
+    analytics_places,
+    analytics_live,
+    upkeep,
+    export_requests,
+    export_jobs,
+    feedback,
+    controls,
+    focus,
+    media,
+    performance,
+    channels,
+    frontend,
+)
+# What reading a request may answer, and what the guard may.
+UNREADABLE = refusals(InvalidInputError)
+REFUSALS = UNREADABLE | refusals(
+    NotAuthenticatedError, NotAllowedError, TooManyRequestsError, DatabaseUnavailableError
+)
 MAX_BODY_BYTES = 1024**2
-MAX_MESSAGE_BYTES = 64 * 1024
+# Far more than any command has, so that one that is too large can be answered with an error.
+MAX_MESSAGE_BYTES = 16 * 1024**2
 # What the kernel may hold for one client: more would only make its pictures older.
 SEND_BUFFER_BYTES = 256 * 1024
 PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:"
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
 }
@@ -57,10 +137,13 @@ def create_app(
     ``probes`` (per component of /health) and ``read_recordings`` replace the real ones.
     """
     services = make_services(settings, catalogue, probes, read_recordings)
+    keeper = upkeep.Upkeep(services)
+    exporter = ExportRunner(services)
 
     async def open_store() -> None:
         try:
             await services.store.open()
+            await ensure_first_admin(services.store, services.passwords, settings)
         except DatabaseUnavailableError as error:
             log.warning("database_away", error=str(error), remedy="it is tried again when needed")
 
@@ -69,31 +152,70 @@ def create_app(
 
     return Litestar(
         route_handlers=[
-            *(handler for resource in RESOURCES for handler in resource.HANDLERS),
+            *_routes(services),
             front_page,
             create_static_files_router(
-                "/page", [PAGE_FOLDER], name="page", after_request=_add_page_headers
+                "/page",
+                [PAGE_FOLDER],
+                name="page",
+                after_request=_add_page_headers,
+                opt={"role": OPEN},
             ),
         ],
-        dependencies={"services": Provide(provide_services, sync_to_thread=False)},
-        on_startup=[open_store],
-        on_shutdown=[services.close],
+        dependencies={
+            "services": Provide(provide_services, sync_to_thread=False),
+            "caller": Provide(provide_caller, sync_to_thread=False),
+        },
+        on_startup=[open_store, keeper.start, exporter.start],
+        on_shutdown=[exporter.stop, keeper.stop, services.close],
         exception_handlers={Exception: answer_error},
-        middleware=[stamp_start, bind_request_id],
-        before_send=[send_request_id, services.metrics.count_answer],
+        middleware=[frontend.frontend_dialect, stamp_start, bind_request_id, accountable_sockets],
+        before_send=[send_request_id, add_security_headers, services.metrics.count_answer],
         cors_config=_cors(settings),
         openapi_config=_openapi(),
+        request_class=ReadableRequest,
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
-        signature_types=[Services],
+        signature_types=[Services, Caller],
     )
 
 
-@get("/", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
+@get(
+    "/",
+    opt={"role": OPEN},
+    include_in_schema=False,
+    media_type=MediaType.HTML,
+    sync_to_thread=False,
+)
 def front_page() -> Response[bytes]:
     """The live page."""
     page = (PAGE_FOLDER / "index.html").read_bytes()
     return Response(page, media_type=MediaType.HTML, headers=PAGE_HEADERS)
+
+
+def _routes(services: Services) -> list[ControllerRouterHandler]:
+    """All resources; whatever is not for anyone stands behind the guard."""
+    handlers = [handler for resource in RESOURCES for handler in resource.HANDLERS]
+    guarded = Router(
+        "/",
+        route_handlers=[
+            _refusing(handler, REFUSALS) for handler in handlers if not is_open(handler)
+        ],
+        guards=[make_guard(services)],
+        security=[{"bearer": []}],
+    )
+    return [guarded, *(_refusing(handler, UNREADABLE) for handler in handlers if is_open(handler))]
+
+
+def _refusing(
+    handler: ControllerRouterHandler, answers: Mapping[int, ResponseSpec]
+) -> ControllerRouterHandler:
+    """Documents what is answered before the handler's turn."""
+    if not isinstance(handler, HTTPRouteHandler):
+        return handler
+    documented = copy(handler)
+    documented.responses = {**answers, **(handler.responses or {})}
+    return documented
 
 
 def _add_page_headers(response: Response[Any]) -> Response[Any]:
@@ -133,7 +255,15 @@ def _openapi() -> OpenAPIConfig:
         version=system.product_version() or "0",
         description=DESCRIPTION,
         path="/docs",
+        openapi_router=Router(
+            "/docs", route_handlers=[], include_in_schema=False, opt={"role": OPEN}
+        ),
         use_handler_docstrings=True,
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+            }
+        ),
         render_plugins=[
             ApiPage(path="/"),
             JsonRenderPlugin(path="/openapi.json"),

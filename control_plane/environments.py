@@ -13,19 +13,26 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
+from control_plane.access import Caller, visible_environment
 from control_plane.date_ranges import DateRanges, date_ranges
 from control_plane.errors import documented
 from control_plane.services import Services
+from control_plane.zones import with_stored_zones
 from homography.environment import Camera, Environment
-from plugins.errors import ObjectStoreUnavailableError, UnavailableError, UnknownEnvironmentError
+from plugins.errors import (
+    DatabaseUnavailableError,
+    ObjectStoreUnavailableError,
+    SpotOnError,
+    UnknownEnvironmentError,
+)
 
 API = "/api/v1/environments"
 LIST_PATIENCE_S = 3.0
 
 
 class EnvironmentSummary(msgspec.Struct, frozen=True):
-    """One environment in the list. ``has_data`` is null while the object store does not answer;
-    ``last_updated`` is when its file changed.
+    """One environment in the list. ``has_data`` is null while the object store does not answer
+    or cannot be used; ``last_updated`` is when its file changed.
     """
 
     environment_id: str
@@ -165,27 +172,36 @@ EnvironmentId = Annotated[str, PathParameter(description="such as campus", max_l
 
 @get(
     API,
+    opt={"role": "viewer"},
     tags=["environments"],
     responses=documented(200, EnvironmentList, {"environments": [EXAMPLE_SUMMARY], "problems": []}),
 )
-async def list_environments(services: NamedDependency[Services]) -> EnvironmentList:
-    """All environments, those that users added by a file included."""
-    environments = services.catalogue.environments.values()
+async def list_environments(
+    services: NamedDependency[Services], caller: NamedDependency[Caller]
+) -> EnvironmentList:
+    """All environments the caller may see, those that users added by a file included."""
+    known = services.catalogue.environments.values()
+    environments = [e for e in known if caller.may_see(e.environment_id)]
     summaries = await asyncio.gather(*(_summary(services, e) for e in environments))
     problems = [f"{p.path.name}: {p.message}" for p in services.catalogue.problems]
+    if caller.environments is not None:
+        problems = []  # they would name environments that the caller may not see
     return EnvironmentList(list(summaries), problems)
 
 
 @get(
     f"{API}/{{environment_id:str}}",
+    opt={"role": "viewer"},
     tags=["environments"],
     responses=documented(200, EnvironmentDetail, EXAMPLE_DETAIL, UnknownEnvironmentError),
 )
 async def environment_detail(
-    services: NamedDependency[Services], environment_id: EnvironmentId
+    services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
+    environment_id: EnvironmentId,
 ) -> EnvironmentDetail:
     """One environment: map, cameras and zones."""
-    environment = services.environment(environment_id)
+    environment = visible_environment(services, caller, environment_id)
     return EnvironmentDetail(
         environment_id=environment.environment_id,
         name=environment.name,
@@ -203,40 +219,56 @@ async def environment_detail(
 
 @get(
     f"{API}/{{environment_id:str}}/cameras",
+    opt={"role": "viewer"},
     tags=["environments"],
     responses=documented(200, CameraList, {"cameras": [EXAMPLE_CAMERA]}, UnknownEnvironmentError),
 )
 async def environment_cameras(
-    services: NamedDependency[Services], environment_id: EnvironmentId
+    services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
+    environment_id: EnvironmentId,
 ) -> CameraList:
     """The cameras of an environment."""
-    return CameraList(camera_infos(services.environment(environment_id)))
+    return CameraList(camera_infos(visible_environment(services, caller, environment_id)))
 
 
 @get(
     f"{API}/{{environment_id:str}}/zones",
+    opt={"role": "viewer"},
     tags=["environments"],
-    responses=documented(200, ZoneList, {"zones": [EXAMPLE_ZONE]}, UnknownEnvironmentError),
+    responses=documented(
+        200,
+        ZoneList,
+        {"zones": [EXAMPLE_ZONE]},
+        UnknownEnvironmentError,
+        DatabaseUnavailableError,
+    ),
 )
 async def environment_zones(
-    services: NamedDependency[Services], environment_id: EnvironmentId
+    services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
+    environment_id: EnvironmentId,
 ) -> ZoneList:
-    """The zones of an environment, polygons in metres."""
-    return ZoneList(zone_infos(services.environment(environment_id)))
+    """The zones of an environment, polygons in metres: its file's, and those made since."""
+    environment = visible_environment(services, caller, environment_id)
+    return ZoneList(zone_infos(await with_stored_zones(services, environment)))
 
 
 @get(
     f"{API}/{{environment_id:str}}/date-ranges",
+    opt={"role": "viewer"},
     tags=["environments"],
     responses=documented(
         200, DateRanges, EXAMPLE_DATES, UnknownEnvironmentError, ObjectStoreUnavailableError
     ),
 )
 async def environment_dates(
-    services: NamedDependency[Services], environment_id: EnvironmentId
+    services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
+    environment_id: EnvironmentId,
 ) -> DateRanges:
     """What recordings exist, per camera, with gaps and with what is wrong with them."""
-    environment = services.environment(environment_id)
+    environment = visible_environment(services, caller, environment_id)
     return date_ranges(await services.recordings.read(environment))
 
 
@@ -257,7 +289,7 @@ async def _summary(services: Services, environment: Environment) -> EnvironmentS
 async def _has_data(services: Services, environment: Environment) -> bool | None:
     try:
         recordings = await services.recordings.read(environment, LIST_PATIENCE_S)
-    except UnavailableError:
+    except SpotOnError:  # a store that is away or set wrongly; date-ranges says which
         return None
     return any(recording.sub_videos for recording in recordings.values())
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
+import asyncpg
 import msgspec
 import redis.exceptions
 import structlog
@@ -46,6 +47,110 @@ class TaskNotFoundError(InvalidInputError):
     code = "task_not_found"
 
 
+class PictureNotFoundError(InvalidInputError):
+    """No such picture is held at this moment."""
+
+    code = "picture_not_found"
+
+
+class SeekOutOfRangeError(InvalidInputError):
+    """A place outside what the task plays."""
+
+    code = "seek_out_of_range"
+
+
+class TaskNotPlayingError(SpotOnError):
+    """The task has nothing to play yet."""
+
+    code = "task_not_playing"
+
+
+class NotAuthenticatedError(SpotOnError):
+    """Nobody is logged in, or the token is not valid (any more)."""
+
+    code = "not_authenticated"
+
+
+class RefreshTokenReusedError(NotAuthenticatedError):
+    """A refresh token came a second time; its login, one of ``user_name``, has ended."""
+
+    code = "refresh_token_reused"
+
+    def __init__(self, message: str, user_name: str) -> None:
+        super().__init__(message)
+        self.user_name = user_name
+
+
+class NotAllowedError(SpotOnError):
+    """The caller's role does not allow it."""
+
+    code = "not_allowed"
+
+
+class TooManyRequestsError(SpotOnError):
+    """More requests than the caller may send; ``retry_after_s`` says when to try again."""
+
+    code = "too_many_requests"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UserNotFoundError(InvalidInputError):
+    """No user of that id."""
+
+    code = "user_not_found"
+
+
+class UserExistsError(InvalidInputError):
+    """The name is taken."""
+
+    code = "user_exists"
+
+
+class LastAdminError(InvalidInputError):
+    """Without this user nobody could manage users."""
+
+    code = "last_admin"
+
+
+class ZoneNotFoundError(InvalidInputError):
+    """No zone of that id."""
+
+    code = "zone_not_found"
+
+
+class PersonNotFoundError(InvalidInputError):
+    """Nobody of that id is stored."""
+
+    code = "person_not_found"
+
+
+class ExportNotFoundError(InvalidInputError):
+    """No export of that id, or none with a file."""
+
+    code = "export_not_found"
+
+
+class ScheduleNotFoundError(InvalidInputError):
+    """No schedule of that id."""
+
+    code = "schedule_not_found"
+
+
+class EditNotFoundError(InvalidInputError):
+    """No such correction of an identity."""
+
+    code = "edit_not_found"
+
+
+class EditConflictError(SpotOnError):
+    """What is stored does not allow this correction now."""
+
+    code = "edit_conflict"
+
+
 class NotReadyError(UnavailableError):
     """The control plane cannot take requests yet."""
 
@@ -56,9 +161,23 @@ STATUS_OF: Mapping[type[Exception], int] = {
     UnknownEnvironmentError: 404,
     UnknownCameraError: 404,
     TaskNotFoundError: 404,
+    PictureNotFoundError: 404,
+    TaskNotPlayingError: 409,
+    UserNotFoundError: 404,
+    ZoneNotFoundError: 404,
+    PersonNotFoundError: 404,
+    ExportNotFoundError: 404,
+    ScheduleNotFoundError: 404,
+    EditNotFoundError: 404,
+    EditConflictError: 409,
+    UserExistsError: 409,
+    LastAdminError: 409,
     InvalidInputError: 400,
     RecordingError: 422,
     LeaseLostError: 409,
+    NotAuthenticatedError: 401,
+    NotAllowedError: 403,
+    TooManyRequestsError: 429,
     UnavailableError: 503,
     SpotOnError: 500,
 }
@@ -130,14 +249,23 @@ def _described(
 ) -> tuple[int, ErrorPart, dict[str, str]]:
     if isinstance(error, REDIS_AWAY):
         error = RedisUnavailableError(redis_away_message(error))
+    if isinstance(error, asyncpg.DataError):
+        error = InvalidInputError(f"a value cannot be stored or looked up: {error}")
     if isinstance(error, HTTPException):
         return _described_http(request, error)
     if isinstance(error, SpotOnError):
         status = next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
-        return status, ErrorPart(error.code, str(error), {}), headers
+        return status, ErrorPart(error.code, str(error), {}), _headers(status, error)
     message = "something went wrong inside; the log has it under this request id"
     return 500, ErrorPart("internal_error", message, {}), {}
+
+
+def _headers(status: int, error: SpotOnError) -> dict[str, str]:
+    if isinstance(error, TooManyRequestsError):
+        return {"Retry-After": str(error.retry_after_s)}
+    if status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
 
 
 def redis_away_message(error: Exception) -> str:
@@ -175,6 +303,12 @@ def documented(
     """The ``responses`` of a handler: its success with an example, and its errors."""
     success = [Example(summary="success", value=msgspec.to_builtins(example))]
     specs = {status: ResponseSpec(data, generate_examples=False, description="", examples=success)}
+    return specs | refusals(*errors)
+
+
+def refusals(*errors: type[SpotOnError]) -> dict[int, ResponseSpec]:
+    """Documents errors, by status."""
+    specs: dict[int, ResponseSpec] = {}
     for kind in errors:
         code = next(STATUS_OF[base] for base in kind.__mro__ if base in STATUS_OF)
         examples = [*(specs[code].examples or [])] if code in specs else []

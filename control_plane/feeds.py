@@ -1,58 +1,52 @@
-"""One reader per task and stream, many clients: what goes to WebSockets and what gives way.
+"""One reader per task and stream, many clients: a feed hands every entry to every outbox.
 
-A ``Feed`` reads a Redis stream once and hands every entry, encoded once, to the ``Outbox`` of each
-client. An outbox is bounded: for pictures it holds the newest set alone, for tracking a short run
-of updates. A slow client therefore skips; it never delays the feed or another client.
+A feed reads the task's live stream and the stream of its replay; while a replay is on, that is what
+viewers get. Entries are rendered for viewers when they are sent (``renderings``).
 """
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
-import msgspec
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from control_plane.errors import REDIS_AWAY, TaskNotFoundError, redis_away_message
+from control_plane.focus_state import read_all_focus
 from control_plane.metrics import Metrics
+from control_plane.outboxes import Data, Outbox
+from control_plane.renderings import PicturesEntry, UpdateEntry, envelope, error_message
 from control_plane.task_state import TaskView
 from plugins.errors import DatabaseUnavailableError
-from plugins.messages import TERMINAL_STATUSES, frames_stream, tracks_stream
+from plugins.messages import (
+    TERMINAL_STATUSES,
+    Playback,
+    frames_stream,
+    replay_frames_stream,
+    replay_tracks_stream,
+    tracks_stream,
+    watched_key,
+)
 
 log = structlog.get_logger()
 Kind = Literal["tracking", "frames"]
 ReadStatus = Callable[[str], Awaitable[TaskView]]
+Fields = dict[bytes, bytes]
+Batch = tuple[str, list[tuple[bytes, Fields]]]
 
 BLOCK_MS = 500
 GRACE_MS = 300
 RETRY_S = 0.5
 WATCH_S = 0.5
 STATUS_S = 1.0
-REPLIES_KEPT = 32
+WATCHED_S = 30
 UPDATES_KEPT = 256
 UPDATES_MAX_BYTES = 4 * 1024**2
 REPLAY_PAGE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message of a stream, ready to send: text for tracking, bytes for pictures."""
-
-    index: int
-    data: str | bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """The last thing in an outbox."""
-
-    code: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,102 +54,49 @@ class StreamKind:
     """Where a kind of stream lies and how much of it may wait for one client."""
 
     key: Callable[[str], str]
+    replay_key: Callable[[str], str]
     field: bytes
     kept: int
     max_bytes: int
+    entry: type[UpdateEntry] | type[PicturesEntry]
 
 
 STREAMS: dict[Kind, StreamKind] = {
-    "tracking": StreamKind(tracks_stream, b"json", UPDATES_KEPT, UPDATES_MAX_BYTES),
-    "frames": StreamKind(frames_stream, b"set", 1, 0),
+    "tracking": StreamKind(
+        tracks_stream, replay_tracks_stream, b"json", UPDATES_KEPT, UPDATES_MAX_BYTES, UpdateEntry
+    ),
+    "frames": StreamKind(frames_stream, replay_frames_stream, b"set", 1, 0, PicturesEntry),
 }
 
 
-def envelope(kind: str, task_id: str, payload: object) -> str:
-    """A message as the contract has it; ``payload`` may be msgspec.Raw."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    message = {"type": kind, "task_id": task_id, "payload": payload, "timestamp": now}
-    return msgspec.json.encode(message).decode()
+class Feed:
+    """One kind of stream of one task, read by one coroutine for all clients of this process.
 
-
-def error_message(task_id: str, code: str, message: str) -> str:
-    """An ``error`` message; the connection stays."""
-    return envelope("error", task_id, {"code": code, "message": message})
-
-
-class Outbox:
-    """What waits for one client, in order: replies, data, and at the end the last words.
-
-    At most ``kept`` data messages of together ``max_bytes`` wait (one always may); the oldest
-    gives way and is counted in ``skipped``.
+    With ``stays`` it outlives the task's end, so that its clients can have it replayed.
     """
 
-    def __init__(self, kept: int, max_bytes: int) -> None:
-        self.wants_data = True
-        self.skipped = 0
-        self._kept, self._max_bytes = kept, max_bytes
-        self._replies: deque[str] = deque(maxlen=REPLIES_KEPT)
-        self._data: deque[Entry] = deque()
-        self._bytes = 0
-        self._last: deque[str | Closing] = deque()
-        self._changed = asyncio.Event()
-
-    def put(self, entry: Entry) -> None:
-        """Queues data; older data gives way."""
-        if not self.wants_data:
-            return
-        self._data.append(entry)
-        self._bytes += len(entry.data)
-        while len(self._data) > self._kept or (
-            self._bytes > self._max_bytes and len(self._data) > 1
-        ):
-            self._bytes -= len(self._data.popleft().data)
-            self.skipped += 1
-        self._changed.set()
-
-    def forget_data(self) -> None:
-        """Drops the data that waits: the client wants no more of it."""
-        self._data.clear()
-        self._bytes = 0
-
-    def reply(self, text: str) -> None:
-        """Queues an answer ahead of the data."""
-        self._replies.append(text)
-        self._changed.set()
-
-    def end(self, text: str | None, code: int, reason: str) -> None:
-        """Says ``text`` after all data, then closes. Nothing comes after it."""
-        if not self._last:
-            self._last.extend([text] if text else [])
-            self._last.append(Closing(code, reason))
-            self._changed.set()
-
-    async def get(self) -> str | Entry | Closing:
-        """The next thing to send; waits for one."""
-        while True:
-            if self._replies:
-                return self._replies.popleft()
-            if self._data:
-                entry = self._data.popleft()
-                self._bytes -= len(entry.data)
-                return entry
-            if self._last:
-                return self._last.popleft()
-            self._changed.clear()
-            await self._changed.wait()
-
-
-class Feed:
-    """One stream of one task, read by one coroutine for all clients of this process."""
-
-    def __init__(self, kind: Kind, task_id: str, redis: "Redis", read_status: ReadStatus) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        task_id: str,
+        redis: "Redis",
+        read_status: ReadStatus,
+        *,
+        stays: bool,
+    ) -> None:
         self.outboxes: set[Outbox] = set()
-        self._kind, self._task_id, self._redis = kind, task_id, redis
-        self._read_status = read_status
-        self._stream = STREAMS[kind]
-        self._newest: Entry | None = None
-        self._position = b"0"
-        self._is_started = self._is_over = self._is_redis_away = False
+        self.focus: dict[str, str] = {}
+        self.gaps = 0  # how often entries may have been lost
+        self._task_id, self._redis, self._read_status = task_id, redis, read_status
+        self._stream, self._stays = STREAMS[kind], stays
+        self._live_key = self._stream.key(task_id)
+        self._replay_key = self._stream.replay_key(task_id)
+        self._newest: Data | None = None
+        self._newest_replay: Data | None = None
+        self._positions: dict[str, bytes] = {}
+        self._is_over = self._is_redis_away = self._is_replaying = False
+        self._status: tuple[str, object] | None = None
+        self._said_at = 0.0
         self._final: str | None = None
         self._task = asyncio.create_task(self._run())
 
@@ -164,21 +105,28 @@ class Feed:
         """True when the task has ended and all clients were told."""
         return self._task.done()
 
+    @property
+    def newest(self) -> Data | None:
+        """The newest live set."""
+        return self._newest
+
     def add(self, outbox: Outbox, *, from_newest: bool) -> None:
         """Delivers to a client from now on, beginning with the newest set unless it resumes."""
         self.outboxes.add(outbox)
-        if from_newest and self._newest is not None:
-            outbox.put(self._newest)
+        newest = (self._is_replaying and self._newest_replay) or self._newest
+        if from_newest and newest:
+            outbox.put(newest)
 
     def stop(self) -> None:
         """Ends the reader."""
         self._task.cancel()
 
-    async def replay(self, after_index: int) -> list[Entry]:
+    async def replay(self, after_index: int) -> list[Data]:
         """Up to REPLAY_PAGE entries with a greater frame index, oldest first; empty at the end."""
-        key, first = self._stream.key(self._task_id), f"{after_index + 2}-0"
-        found: Any = await self._redis.xrange(key, min=first, count=REPLAY_PAGE)
-        return [self._entry(entry_id, fields) for entry_id, fields in found]
+        found: Any = await self._redis.xrange(
+            self._live_key, min=f"{after_index + 2}-0", count=REPLAY_PAGE
+        )
+        return [self._entry(self._live_key, entry_id, fields) for entry_id, fields in found]
 
     async def _run(self) -> None:
         try:
@@ -187,7 +135,7 @@ class Feed:
                 both.create_task(self._watch())
             self._end(self._final, 1000, "task ended")
         except Exception:
-            log.exception("feed_failed", task_id=self._task_id, kind=self._kind)
+            log.exception("feed_failed", task_id=self._task_id)
             self._end(None, 1011, "internal error; connect again")
 
     def _end(self, text: str | None, code: int, reason: str) -> None:
@@ -209,52 +157,99 @@ class Feed:
             self._announce_away(error)
 
     async def _read_once(self, block_ms: int) -> bool:
-        key = self._stream.key(self._task_id)
-        found: Any
-        if self._is_started:
-            streams = await self._redis.xread({key: self._position}, count=16, block=block_ms)
-            found = _entries(streams)
-        else:
-            found = await self._redis.xrevrange(key, count=1)
-            self._is_started = True
+        if not self._positions:
+            await self._read_newest()
+        positions: Any = self._positions
+        batches = _batches(await self._redis.xread(positions, count=16, block=block_ms))
         self._is_redis_away = False
-        for entry_id, fields in found:
-            self._position = entry_id
-            self._deliver(self._entry(entry_id, fields))
-        return bool(found)
+        for key, entries in batches:
+            for entry_id, fields in entries:
+                self._positions[key] = entry_id
+                self._take(key, entry_id, fields)
+        return bool(batches)
 
-    def _entry(self, entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
-        index = int(entry_id.partition(b"-")[0]) - 1
-        raw = fields.get(self._stream.field, b"")
-        if self._kind == "frames":
-            return Entry(index, raw)
-        return Entry(index, envelope("tracking_update", self._task_id, msgspec.Raw(raw)))
+    async def _read_newest(self) -> None:
+        positions = {}
+        for key in (self._live_key, self._replay_key):
+            found: Any = await self._redis.xrevrange(key, count=1)
+            positions[key] = found[0][0] if found else b"0"
+            if found and self._stream.field in found[0][1]:
+                entry = self._entry(key, *found[0])
+                if key == self._live_key:
+                    self._deliver_live(entry)
+                else:
+                    self._newest_replay = entry
+        self._positions = positions
 
-    def _deliver(self, entry: Entry) -> None:
+    def _take(self, key: str, entry_id: bytes, fields: Fields) -> None:
+        if key == self._live_key:
+            self._deliver_live(self._entry(key, entry_id, fields))
+        elif self._stream.field in fields:
+            self._is_replaying = True
+            self._newest_replay = self._entry(key, entry_id, fields)
+            self._put(self._newest_replay)
+        else:
+            self._end_replay(fields.get(b"over", b"").decode())
+
+    def _deliver_live(self, entry: Data) -> None:
         self._newest = entry
+        if not self._is_replaying:
+            self._put(entry)
+
+    def _end_replay(self, error: str) -> None:
+        if error:
+            self._say(error_message(self._task_id, "replay_failed", error))
+        if self._is_replaying and self._newest is not None:
+            self._put(self._newest)
+        self._is_replaying, self._newest_replay = False, None
+
+    def _put(self, entry: Data) -> None:
         for outbox in self.outboxes:
             outbox.put(entry)
 
+    def _entry(self, key: str, entry_id: bytes, fields: Fields) -> Data:
+        raw, is_replay = fields.get(self._stream.field, b""), key == self._replay_key
+        # A replay's ids are times: they go on when it jumps back.
+        index = int(entry_id.partition(b"-")[0]) - (0 if is_replay else 1)
+        return self._stream.entry(index, raw, self._task_id, is_replay=is_replay)
+
     def _announce_away(self, error: Exception) -> None:
         if not self._is_redis_away:
-            text = error_message(self._task_id, "redis_unavailable", redis_away_message(error))
-            for outbox in self.outboxes:
-                outbox.reply(text)
+            self.gaps += 1
+            self._say(error_message(self._task_id, "redis_unavailable", redis_away_message(error)))
         self._is_redis_away = True
 
     async def _watch(self) -> None:
-        status, said_at = None, 0.0
         while not self._is_over:
             view = await self._view()
             if view is not None:
-                is_due = time.monotonic() - said_at >= STATUS_S
-                if view.status in TERMINAL_STATUSES:
-                    self._final = envelope("status_update", self._task_id, view)
-                    self._is_over = True
-                elif view.status != status or is_due:
-                    status, said_at = view.status, time.monotonic()
-                    self._say(envelope("status_update", self._task_id, view))
+                self._tell(view)
+                await self._look_after(view.playback)
             await asyncio.sleep(0 if self._is_over else WATCH_S)
+
+    def _tell(self, view: TaskView) -> None:
+        text = envelope("status_update", self._task_id, view)
+        is_replay = view.playback is not None and view.playback.mode == "replay"
+        has_ended = view.status in TERMINAL_STATUSES
+        if has_ended and not (self._stays or is_replay):
+            self._final, self._is_over = text, True
+            return
+        status = (view.status, buttons_of(view.playback))
+        is_due = time.monotonic() - self._said_at >= STATUS_S
+        if status != self._status or (is_due and not (has_ended and not is_replay)):
+            self._status, self._said_at = status, time.monotonic()
+            self._say(text)
+
+    async def _look_after(self, playback: Playback | None) -> None:
+        """Tells a replay that it is watched, and learns whom the viewers follow."""
+        is_replay = playback is not None and playback.mode == "replay"
+        with suppress(RedisError):
+            if is_replay:
+                await self._redis.set(watched_key(self._task_id), 1, ex=WATCHED_S)
+            self.focus = await read_all_focus(self._redis, self._task_id)
+        if self._is_replaying and not is_replay and not self._is_redis_away:
+            self._end_replay("")  # its process has died
+        self._is_replaying = self._is_replaying or is_replay
 
     def _say(self, text: str) -> None:
         for outbox in self.outboxes:
@@ -267,14 +262,23 @@ class Feed:
             return None
 
 
-def _entries(streams: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+def buttons_of(playback: Playback | None) -> object:
+    """What of a playback's state is worth telling at once."""
+    if playback is None:
+        return None
+    return (playback.mode, playback.state, playback.speed, playback.last_transition_at)
+
+
+def _batches(streams: Any) -> list[Batch]:
     """XREAD's answer is a list of pairs in RESP2 and a mapping in RESP3."""
     if not streams:
         return []
     if isinstance(streams, dict):
-        (batches,) = streams.values()
-        return [entry for batch in batches for entry in batch]
-    return list(streams[0][1])
+        return [
+            (key.decode(), [entry for batch in batches for entry in batch])
+            for key, batches in streams.items()
+        ]
+    return [(key.decode(), list(entries)) for key, entries in streams]
 
 
 class LiveHub:
@@ -282,16 +286,25 @@ class LiveHub:
 
     def __init__(self, redis: "Redis", read_status: ReadStatus, metrics: Metrics) -> None:
         self._redis, self._read_status, self._metrics = redis, read_status, metrics
-        self._feeds: dict[tuple[Kind, str], Feed] = {}
+        self._feeds: dict[tuple[Kind, str, bool], Feed] = {}
 
     @contextmanager
     def subscribed(
-        self, kind: Kind, task_id: str, outbox: Outbox, *, from_newest: bool
+        self,
+        kind: Kind,
+        task_id: str,
+        outbox: Outbox,
+        *,
+        from_newest: bool = True,
+        stays: bool = False,
     ) -> Iterator[Feed]:
         """The feed of a task, delivering to ``outbox`` inside the block."""
-        feed = self._feeds.get((kind, task_id))
+        key = (kind, task_id, stays)
+        feed = self._feeds.get(key)
         if feed is None or feed.is_done:
-            feed = self._feeds[kind, task_id] = Feed(kind, task_id, self._redis, self._read_status)
+            feed = self._feeds[key] = Feed(
+                kind, task_id, self._redis, self._read_status, stays=stays
+            )
         feed.add(outbox, from_newest=from_newest)
         self._metrics.clients.labels(kind).inc()
         try:
@@ -302,8 +315,20 @@ class LiveHub:
             feed.outboxes.discard(outbox)
             if not feed.outboxes:
                 feed.stop()
-                if self._feeds.get((kind, task_id)) is feed:
-                    del self._feeds[kind, task_id]
+                if self._feeds.get(key) is feed:
+                    del self._feeds[key]
+
+    def set_focus(self, task_id: str, viewer: str, global_id: str | None) -> None:
+        """A viewer's choice takes effect here at once; other processes read it within a second."""
+        for (_, of_task, _), feed in self._feeds.items():
+            if of_task == task_id:
+                others = {v: g for v, g in feed.focus.items() if v != viewer}
+                feed.focus = others | ({} if global_id is None else {viewer: global_id})
+
+    def delivery(self) -> tuple[int, int]:
+        """Of all data offered to the clients there are: how much, and how much was skipped."""
+        outboxes = [outbox for feed in self._feeds.values() for outbox in feed.outboxes]
+        return sum(o.offered for o in outboxes), sum(o.skipped for o in outboxes)
 
     def close(self) -> None:
         """Ends every feed."""

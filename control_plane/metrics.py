@@ -14,6 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from control_plane.stage_histograms import StageCollector
 from plugins.messages import TaskProgress
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,6 +50,8 @@ class Metrics:
         self.component_up = Gauge(
             "spoton_component_up", "1 when the part answers", ["component"], registry=self.registry
         )
+        self.stages = StageCollector()
+        self.registry.register(self.stages)
         self._task_labels = ["task_id", "environment_id"]
         self.task_rate = self._task_gauge("sets_per_s", "Synchronised sets per second")
         self.task_sets = self._task_gauge("sets", "Sets done")
@@ -60,6 +63,7 @@ class Metrics:
 
     def set_tasks(self, tasks: list[tuple[str, str, TaskProgress]]) -> None:
         """Replaces the figures of the active tasks: (task id, environment id, progress)."""
+        self.stages.tasks = {task_id: state.stage_histograms for task_id, _, state in tasks}
         gauges = (self.task_rate, self.task_sets, self.task_dropped, self.task_progress)
         for gauge in gauges:
             gauge.clear()

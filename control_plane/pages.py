@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import uuid
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
@@ -40,6 +42,17 @@ def decode_cursor(cursor: str, parts: int) -> list[str]:
     if len(key) != parts:
         raise InvalidInputError(_bad_cursor(cursor))
     return key
+
+
+def decode_moment(cursor: str | None) -> tuple[datetime | None, uuid.UUID | None]:
+    """The time and the id that a list by age goes on after; InvalidInputError as decode_cursor."""
+    if cursor is None:
+        return None, None
+    time, key = decode_cursor(cursor, 2)
+    try:
+        return datetime.fromisoformat(time), uuid.UUID(key)
+    except ValueError as error:
+        raise InvalidInputError(_bad_cursor(cursor)) from error
 
 
 def _bad_cursor(cursor: str) -> str:

@@ -137,7 +137,8 @@ async def _workers(redis: "Redis") -> Component:
     tasks = sum(len(worker.task_ids) for worker in workers)
     if not workers:
         return Component("away", "no worker runs: start one with `spoton worker`")
-    return Component("ok", f"{len(workers)} running, {tasks} tasks")
+    profiles = "/".join(sorted({worker.profile for worker in workers}))
+    return Component("ok", f"{len(workers)} running on {profiles}, {tasks} tasks")
 
 
 async def read_workers(redis: "Redis") -> list[WorkerState]:

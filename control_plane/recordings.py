@@ -37,6 +37,12 @@ class RecordingIndex:
         self._answers: dict[str, _Answer] = {}
         self._reading: dict[str, asyncio.Task[_Answer]] = {}
 
+    def forget(self) -> int:
+        """Lists everything anew when it is next asked for; returns how many answers were kept."""
+        kept = len(self._answers)
+        self._answers.clear()
+        return kept
+
     async def read(self, environment: Environment, patience_s: float = PATIENCE_S) -> Recordings:
         """The recordings of each camera; ObjectStoreUnavailableError when the store does not
         answer within ``patience_s`` (reading goes on, so that asking again can succeed).

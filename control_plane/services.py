@@ -10,12 +10,18 @@ from redis.backoff import NoBackoff
 
 from control_plane.catalogue import known_environment
 from control_plane.feeds import LiveHub
+from control_plane.logins import Logins
 from control_plane.metrics import Metrics
+from control_plane.passwords import Passwords
+from control_plane.pictures import LiveCrops
 from control_plane.probes import Probe, default_probes
+from control_plane.rate_limit import RateLimit
 from control_plane.recordings import ReadRecordings, RecordingIndex, reader_of
 from control_plane.settings import Settings
+from control_plane.spare_redis import SpareRedis
 from control_plane.store import Store, parse_task_id
 from control_plane.task_state import TaskView, read_task
+from control_plane.tickers import Tickers
 from homography.environment import Catalogue, Environment
 
 # Where the services listen when nothing is set: their own usual addresses.
@@ -36,6 +42,12 @@ class Services:
     recordings: RecordingIndex
     metrics: Metrics
     probes: Mapping[str, Probe]
+    logins: Logins
+    passwords: Passwords
+    rate_limit: RateLimit
+    spare_redis: SpareRedis
+    crops: LiveCrops = field(default_factory=LiveCrops)
+    tickers: Tickers = field(default_factory=Tickers)
     started_s: float = field(default_factory=time.monotonic)
 
     def environment(self, environment_id: str) -> Environment:
@@ -49,6 +61,8 @@ class Services:
     async def close(self) -> None:
         """Gives every connection back."""
         self.hub.close()
+        self.tickers.close()
+        self.passwords.close()
         await self.store.close()
         await self.redis.aclose()
 
@@ -67,6 +81,7 @@ def make_services(
         socket_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),  # the default makes every request wait while Redis is away
     )
+    spare_redis = SpareRedis(redis)
     metrics = Metrics()
 
     async def read_status(task_id: str) -> TaskView:
@@ -81,4 +96,8 @@ def make_services(
         recordings=RecordingIndex(read_recordings or reader_of(settings)),
         metrics=metrics,
         probes=default_probes(settings, catalogue, store, redis) if probes is None else probes,
+        logins=Logins(store, spare_redis, settings),
+        passwords=Passwords(),
+        rate_limit=RateLimit(spare_redis),
+        spare_redis=spare_redis,
     )

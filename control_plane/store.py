@@ -7,7 +7,7 @@ DatabaseUnavailableError.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -39,9 +39,11 @@ INSERT = f"""insert into tasks
 SELECT_PAGE = f"""select {COLUMNS} from tasks
   where ($1::text is null or status = $1) and ($2::text is null or environment_id = $2)
     and ($3::timestamptz is null or created_at < $3 or (created_at = $3 and task_id > $4))
+    and ($6::text[] is null or environment_id = any($6))
   order by created_at desc, task_id limit $5"""  # noqa: S608
 COUNT = """select count(*) from tasks
-  where ($1::text is null or status = $1) and ($2::text is null or environment_id = $2)"""
+  where ($1::text is null or status = $1) and ($2::text is null or environment_id = $2)
+    and ($3::text[] is null or environment_id = any($3))"""
 STOP_ABANDONED = f"""update tasks set status = 'STOPPED', finished_at = now(),
     lease_owner = null, lease_until = null
   where {UNFINISHED} and stop_requested and {NOBODY_HOLDS}"""  # noqa: S608
@@ -183,12 +185,19 @@ class Store:
         cursor: str | None = None,
         status: str | None = None,
         environment: str | None = None,
+        *,
+        visible: Collection[str] | None = None,
     ) -> Page[TaskRow]:
-        """Newest first. A cursor that is not ours raises InvalidInputError."""
+        """Newest first, of the ``visible`` environments (None: all).
+
+        A cursor that is not ours raises InvalidInputError.
+        """
         after = _position(cursor)
         async with self.connection() as connection:
-            rows = await connection.fetch(SELECT_PAGE, status, environment, *after, limit + 1)
-            total = await connection.fetchval(COUNT, status, environment)
+            rows = await connection.fetch(
+                SELECT_PAGE, status, environment, *after, limit + 1, visible
+            )
+            total = await connection.fetchval(COUNT, status, environment, visible)
         tasks = [_task(row) for row in rows[:limit]]
         has_next = len(rows) > limit
         return Page(tasks, total, _cursor(tasks[-1]) if has_next else None, has_next)

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.types import ControllerRouterHandler
 from redis.exceptions import RedisError
 
+from control_plane.access import Caller
 from control_plane.errors import NotReadyError, documented
 from control_plane.metrics import CONTENT_TYPE
 from control_plane.probes import Component, read_workers, run_probes
@@ -74,7 +75,7 @@ EXAMPLE_COMPONENTS: dict[str, Any] = {
     "redis": {"status": "ok", "detail": "answers"},
     "database": {"status": "ok", "detail": "answers, migrated"},
     "object_store": {"status": "ok", "detail": "s3://recordings"},
-    "pipeline_workers": {"status": "ok", "detail": "1 running, 1 tasks"},
+    "pipeline_workers": {"status": "ok", "detail": "1 running on cpu, 1 tasks"},
 }
 EXAMPLE_HEALTH: dict[str, Any] = {
     "status": "healthy",
@@ -98,13 +99,23 @@ EXAMPLE_STATUS: dict[str, Any] = {
 }
 
 
-@get("/live", tags=["system"], responses=documented(200, Alive, Alive("alive")))
+@get(
+    "/live",
+    opt={"role": "anyone"},
+    tags=["system"],
+    responses=documented(200, Alive, Alive("alive")),
+)
 async def alive() -> Alive:
     """200 as long as the process answers at all."""
     return Alive("alive")
 
 
-@get("/ready", tags=["system"], responses=documented(200, Ready, Ready("ready"), NotReadyError))
+@get(
+    "/ready",
+    opt={"role": "anyone"},
+    tags=["system"],
+    responses=documented(200, Ready, Ready("ready"), NotReadyError),
+)
 async def ready(services: NamedDependency[Services]) -> Ready:
     """200 when PostgreSQL and Redis answer; until then 503 naming the one that does not."""
     wanted = {name: services.probes[name] for name in ("database", "redis")}
@@ -115,7 +126,12 @@ async def ready(services: NamedDependency[Services]) -> Ready:
     return Ready("ready")
 
 
-@get("/health", tags=["system"], responses=documented(200, Health, EXAMPLE_HEALTH))
+@get(
+    "/health",
+    opt={"role": "anyone"},
+    tags=["system"],
+    responses=documented(200, Health, EXAMPLE_HEALTH),
+)
 async def health(services: NamedDependency[Services]) -> Health:
     """Every component's state. Always 200: read the body; /live and /ready speak in codes."""
     components = await _probed(services)
@@ -132,21 +148,24 @@ async def health(services: NamedDependency[Services]) -> Health:
 
 @get(
     "/api/v1/system/status",
+    opt={"role": "viewer"},
     tags=["system"],
     responses=documented(200, SystemStatus, EXAMPLE_STATUS),
 )
-async def system_status(services: NamedDependency[Services]) -> SystemStatus:
+async def system_status(
+    services: NamedDependency[Services], caller: NamedDependency[Caller]
+) -> SystemStatus:
     """The system at a glance: parts, workers, tasks. Parts that are away are named, not guessed."""
     components = await _probed(services)
     uptime_s = time.monotonic() - services.started_s
-    rows = await _active(services)
+    rows = [row for row in await _active(services) if caller.may_see(row.environment_id)]
     live = await read_all_progress(services.redis, [row.task_id for row in rows])
     states = [live.get(row.task_id, row.progress) for row in rows]
     return SystemStatus(
         status=overall(components, uptime_s),
         version=product_version(),
         uptime_s=round(uptime_s, 1),
-        environments=sorted(services.catalogue.environments),
+        environments=[e for e in sorted(services.catalogue.environments) if caller.may_see(e)],
         components=components,
         workers=await _workers(services),
         tasks=_counted(
@@ -157,7 +176,7 @@ async def system_status(services: NamedDependency[Services]) -> SystemStatus:
     )
 
 
-@get("/metrics", tags=["system"], media_type="text/plain")
+@get("/metrics", opt={"role": "anyone"}, tags=["system"], media_type="text/plain")
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Prometheus text: requests, WebSockets, and the active tasks' rates and drops."""
     rows = await _active(services)

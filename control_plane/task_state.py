@@ -12,9 +12,12 @@ from plugins.errors import DatabaseUnavailableError
 from plugins.messages import (
     TERMINAL_STATUSES,
     CameraProgress,
+    Playback,
     TaskProgress,
     TaskStatus,
+    playback_key,
     progress_key,
+    replay_key,
 )
 
 API = "/api/v1/processing-tasks"
@@ -23,7 +26,8 @@ API = "/api/v1/processing-tasks"
 class TaskView(msgspec.Struct, frozen=True):
     """A task's state. ``progress`` is 0..1 of media time; times are the computer's, in UTC.
 
-    ``is_live`` is false where the figures are the last stored ones, not the worker's own.
+    ``is_live`` is false where the figures are the last stored ones, not the worker's own;
+    ``playback`` is null before the first set.
     """
 
     task_id: str
@@ -48,6 +52,7 @@ class TaskView(msgspec.Struct, frozen=True):
     status_url: str
     websocket_url: str
     frames_url: str
+    playback: Playback | None = None
 
 
 def task_view(row: TaskRow, live: TaskProgress | None) -> TaskView:
@@ -104,7 +109,22 @@ async def read_task(store: Store, redis: "Redis", task_id: str) -> TaskView:
         if live is None:
             raise
         return _view(task_id, "", live.status, live, None, is_live=True)
-    return task_view(row, live)
+    playback = await read_playback(redis, row.task_id, has_ended=row.status in TERMINAL_STATUSES)
+    return msgspec.structs.replace(task_view(row, live), playback=playback)
+
+
+async def read_playback(redis: "Redis", task_id: str, *, has_ended: bool) -> Playback | None:
+    """How a task plays: its replay where there is one, else its worker; None when neither says."""
+    try:
+        replay, live = await redis.mget([replay_key(task_id), playback_key(task_id)])
+    except RedisError:
+        return None
+    found = replay or live
+    if found is None:
+        return None
+    playback = msgspec.json.decode(found, type=Playback)
+    is_stopped = has_ended and not replay
+    return msgspec.structs.replace(playback, state="stopped") if is_stopped else playback
 
 
 async def read_progress(redis: "Redis", task_id: str) -> TaskProgress | None:

@@ -11,6 +11,9 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, FromQuery, PathParameter
 from litestar.types import ControllerRouterHandler
 
+from control_plane.access import Caller, visible_environment, visible_task
+from control_plane.audit import record
+from control_plane.camera_settings import active_cameras
 from control_plane.errors import TaskNotFoundError, documented
 from control_plane.pages import Cursor, Limit, Page
 from control_plane.services import Services
@@ -147,6 +150,7 @@ TaskId = Annotated[str, PathParameter(description="as POST start gave it", max_l
 @post(
     f"{API}/start",
     status_code=202,
+    opt={"role": "operator"},
     tags=["tasks"],
     responses=documented(
         202,
@@ -161,13 +165,16 @@ TaskId = Annotated[str, PathParameter(description="as POST start gave it", max_l
 )
 async def start_task(
     services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
     data: Annotated[StartTask, Body(examples=[Example(summary="5 minutes", value=EXAMPLE_START)])],
 ) -> StartedTask:
     """Queue a task; a worker takes it within a second or so."""
-    environment = services.environment(data.environment_id)
-    cameras = [c.camera_id for c in chosen_cameras(environment, data.cameras or [])]
+    environment = visible_environment(services, caller, data.environment_id)
+    wanted = data.cameras or await active_cameras(services.store, environment)
+    cameras = [c.camera_id for c in chosen_cameras(environment, wanted)]
     await _check_times(services, environment, data, cameras)
     task_id = str(uuid.uuid4())
+    await record(services, caller, "tasks.start", task_id, {"environment_id": data.environment_id})
     await services.store.create_task(_request(task_id, data, cameras))
     return StartedTask(
         task_id, f"{API}/{task_id}/status", f"/ws/tracking/{task_id}", f"/ws/frames/{task_id}"
@@ -176,24 +183,31 @@ async def start_task(
 
 @get(
     f"{API}/{{task_id:str}}/status",
+    opt={"role": "viewer"},
     tags=["tasks"],
     responses=documented(200, TaskView, EXAMPLE_STATE, TaskNotFoundError, DatabaseUnavailableError),
 )
-async def task_status(services: NamedDependency[Services], task_id: TaskId) -> TaskView:
+async def task_status(
+    services: NamedDependency[Services], caller: NamedDependency[Caller], task_id: TaskId
+) -> TaskView:
     """How far a task is, camera by camera, and what went wrong if anything did."""
-    return await services.read_task(task_id)
+    return await visible_task(services, caller, task_id)
 
 
 @get(
     f"{API}/{{task_id:str}}/active-persons",
+    opt={"role": "viewer"},
     tags=["tasks"],
     responses=documented(
         200, ActivePersons, EXAMPLE_PERSONS, TaskNotFoundError, RedisUnavailableError
     ),
 )
-async def active_persons(services: NamedDependency[Services], task_id: TaskId) -> ActivePersons:
+async def active_persons(
+    services: NamedDependency[Services], caller: NamedDependency[Caller], task_id: TaskId
+) -> ActivePersons:
     """Everyone in the newest synchronised set."""
-    task = await services.read_task(task_id)
+    task = await visible_task(services, caller, task_id)
+    await record(services, caller, "active-persons.read", task.task_id)
     newest: Any = await services.redis.xrevrange(tracks_stream(task.task_id), count=1)
     if not newest:
         return ActivePersons(task.task_id, None, None, [], 0)
@@ -211,43 +225,57 @@ async def active_persons(services: NamedDependency[Services], task_id: TaskId) -
 @post(
     f"{API}/{{task_id:str}}/stop",
     status_code=202,
+    opt={"role": "operator"},
     tags=["tasks"],
     responses=documented(202, TaskView, EXAMPLE_STATE, TaskNotFoundError, DatabaseUnavailableError),
 )
-async def stop_task(services: NamedDependency[Services], task_id: TaskId) -> TaskView:
+async def stop_task(
+    services: NamedDependency[Services], caller: NamedDependency[Caller], task_id: TaskId
+) -> TaskView:
     """Ask a task to stop; what it has stored stays. Stopping an ended task changes nothing."""
+    await visible_task(services, caller, task_id)
+    await record(services, caller, "tasks.stop", task_id)
     row = await services.store.request_stop(task_id)
     return task_view(row, await read_progress(services.redis, row.task_id))
 
 
 @get(
     f"{API}/active",
+    opt={"role": "viewer"},
     tags=["tasks"],
     responses=documented(200, Page[TaskView], EXAMPLE_PAGE, DatabaseUnavailableError),
 )
-async def active_tasks(services: NamedDependency[Services]) -> Page[TaskView]:
+async def active_tasks(
+    services: NamedDependency[Services], caller: NamedDependency[Caller]
+) -> Page[TaskView]:
     """Every task that has not ended, newest first."""
-    rows = await services.store.active_tasks()
+    active = await services.store.active_tasks()
+    rows = [row for row in active if caller.may_see(row.environment_id)]
     views = await _live_views(services, rows)
     return Page(views, len(views), None, has_next=False)
 
 
 @get(
     API,
+    opt={"role": "viewer"},
     tags=["tasks"],
     responses=documented(
         200, Page[TaskView], EXAMPLE_PAGE, InvalidInputError, DatabaseUnavailableError
     ),
 )
 async def list_tasks(
+    *,
     services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
     limit: Limit = 50,
     cursor: Cursor = None,
     status: FromQuery[TaskStatus | None] = None,
     environment_id: FromQuery[str | None] = None,
 ) -> Page[TaskView]:
     """All tasks, newest first; those that have not ended with their live figures."""
-    page = await services.store.list_tasks(limit, cursor, status, environment_id)
+    page = await services.store.list_tasks(
+        limit, cursor, status, environment_id, visible=caller.environments
+    )
     views = await _live_views(services, page.items)
     return Page(views, page.total, page.next_cursor, page.has_next)
 

@@ -1,11 +1,19 @@
 """What a terminal shows: a progress bar while a task runs, a table at the end, JSON on request."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
 from rich.console import Console, Group
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from plugins.messages import TaskProgress
@@ -20,6 +28,30 @@ STAGES = {
     "publish": "publish",
     "arrival_to_publish": "arrival to publish",
 }
+
+
+@contextmanager
+def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function that takes how many are done, and of how many; shows nothing before."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    shown = bar.add_task(title, total=None)
+
+    def show(done: int, of: int) -> None:
+        bar.start()
+        bar.update(shown, completed=done, total=of)
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:  # stopping it would print an empty line otherwise
+            bar.stop()
 
 
 @contextmanager
@@ -76,4 +108,4 @@ def closing_table(progress: TaskProgress) -> Group:
 
 def print_json(value: object) -> None:
     """One JSON object on the last line of standard output."""
-    print(msgspec.json.encode(value).decode(), flush=True)  # noqa: T201
+    print(msgspec.json.encode(value, enc_hook=os.fspath).decode(), flush=True)  # noqa: T201

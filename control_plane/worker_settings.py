@@ -1,5 +1,7 @@
 """The part of the settings that a worker gets, its services' URLs filled in."""
 
+from control_plane.master_key import master_key
+from control_plane.profile import deepstream_settings
 from control_plane.settings import Settings
 from plugins.errors import InvalidInputError
 from plugins.worker import WorkerSettings
@@ -23,4 +25,7 @@ def worker_settings(settings: Settings) -> WorkerSettings:
         score_threshold=settings.score_threshold,
         model_repository=settings.model_repository.resolve(),
         service_patience_s=settings.service_patience_s,
+        master_key=master_key(settings),
+        deepstream=deepstream_settings(settings),
+        tracing_url=settings.tracing_url,
     )

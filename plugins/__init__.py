@@ -16,6 +16,7 @@ publish    ``live.py``                          bounded Redis streams
 store      ``history.py``                       PostgreSQL rows, exactly once
 ========== ==================================== ==========================================
 
-``worker.py`` runs them for one task. ``messages.py`` holds what crosses processes, ``frames.py``
-what crosses stages.
+``worker.py`` runs them for one task, ``playback.py`` and ``commands.py`` set its pace, and
+``replay.py`` shows what is stored again, without the models. ``messages.py`` holds what crosses
+processes, ``frames.py`` what crosses stages.
 """

@@ -17,6 +17,7 @@
     │   ├── TritonUnavailableError
     │   ├── DatabaseUnavailableError
     │   └── RedisUnavailableError
+    ├── EncryptionKeyError            what is stored encrypted does not open with the key given
     ├── PortInUseError
     └── LeaseLostError                another worker has taken the task over
 
@@ -112,6 +113,12 @@ class RedisUnavailableError(UnavailableError):
     """Redis does not answer."""
 
     code = "redis_unavailable"
+
+
+class EncryptionKeyError(SpotOnError):
+    """What is stored encrypted does not open with the key given."""
+
+    code = "encryption_key_wrong"
 
 
 class PortInUseError(SpotOnError):

@@ -18,8 +18,11 @@ import asyncpg
 import msgspec
 import structlog
 
+from plugins.encryption import Cipher, MasterKey, open_cipher
 from plugins.errors import DatabaseUnavailableError, LeaseLostError
 from plugins.messages import TERMINAL_STATUSES, TaskProgress, TaskStatus
+from plugins.person_crops import MERGE_CROPS, store_crops
+from plugins.processed_minutes import UPSERT as MINUTE_UPSERT
 
 log = structlog.get_logger()
 AWAY = (
@@ -48,7 +51,7 @@ TRAJECTORY_COLUMNS = (
 ).split()
 DECISION_COLUMNS = (
     "task_id frame_index ordinal media_time camera_id track_id verdict global_id other_global_id "
-    "cosine metres seconds threshold reason"
+    "cosine metres seconds threshold log_likelihood reason"
 ).split()
 PERSON_UPSERT = """
 insert into persons as p (global_id, environment_id, task_id, first_seen, last_seen, cameras,
@@ -94,16 +97,41 @@ MERGE_STATEMENTS = (
          cameras = (select array_agg(distinct c order by c)
                     from unnest(p.cameras || excluded.cameras) c)""",
     "delete from persons where global_id = $1 and global_id <> $2 and task_id = $3",
+    *MERGE_CROPS,
 )
 
+# Two exchanged people's rows of some sets become each other's; $6 keeps them apart meanwhile.
+EXCHANGE_STATEMENTS = tuple(
+    f"""update {table} set global_id = {new} where task_id = $3 and global_id = {old}
+        and frame_index >= $4 and frame_index < $5 and $1::uuid <> $2 and $6::uuid is not null"""  # noqa: S608 - no foreign text in it
+    for table in ("tracking_events", "trajectories", "person_crops")
+    for old, new in (("$1", "$6"), ("$2", "$1"), ("$6", "$2"))
+)
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
 Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Two people are each other in the sets from ``since_index`` to before ``until_index``, once
+    the first ``merges_before`` merges of the batch are done.
+    """
+
+    first_id: str
+    second_id: str
+    since_index: int
+    until_index: int
+    merges_before: int
 
 
 @dataclass(slots=True)
 class Batch:
     """The rows of consecutive sets up to and including ``frame_index``, and the state after it.
 
-    Rows are tuples in the order of the column lists above; ``merges`` are (merged, kept) ids.
+    Rows are tuples in the order of the column lists above; ``merges`` are (merged, kept) ids,
+    ``minutes`` and ``crops`` are as ``processed_minutes`` and ``person_crops`` have them.
+    ``exchanges`` may reach back into batches stored before.
     """
 
     frame_index: int
@@ -113,6 +141,9 @@ class Batch:
     decisions: list[Row] = field(default_factory=list)
     persons: list[Row] = field(default_factory=list)
     merges: list[tuple[str, str]] = field(default_factory=list)
+    minutes: list[Row] = field(default_factory=list)
+    crops: list[Row] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
 
 
 class History:
@@ -308,9 +339,24 @@ async def _copy_rows(connection: asyncpg.Connection, task_id: str, batch: Batch)
             await connection.copy_records_to_table(table, records=rows, columns=columns)
     if batch.persons:
         await connection.executemany(PERSON_UPSERT, batch.persons)
-    for merged, kept in batch.merges:
-        for statement in MERGE_STATEMENTS:
-            await connection.execute(statement, merged, kept, task_id)
+    if batch.minutes:
+        await connection.executemany(MINUTE_UPSERT, batch.minutes)
+    await store_crops(connection, task_id, batch.crops)
+    await _rewrite(connection, task_id, batch)
+
+
+async def _rewrite(connection: asyncpg.Connection, task_id: str, batch: Batch) -> None:
+    """Exchanges and merges people in the order in which that was decided."""
+    for done in range(len(batch.merges) + 1):
+        for each in [e for e in batch.exchanges if e.merges_before == done]:
+            sets = each.since_index, each.until_index
+            for statement in EXCHANGE_STATEMENTS:
+                await connection.execute(
+                    statement, each.first_id, each.second_id, task_id, *sets, NOBODY
+                )
+        for merged, kept in batch.merges[done : done + 1]:
+            for statement in MERGE_STATEMENTS:
+                await connection.execute(statement, merged, kept, task_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +383,20 @@ async def read_state(database_url: str, task_id: str) -> StoredState:
     return StoredState(
         row["frame_index"], row["checkpoint"], frozenset(row["person_ids"]), progress.dropped
     )
+
+
+async def read_cipher(database_url: str, master: MasterKey) -> Cipher:
+    """The data keys; DatabaseUnavailableError, or EncryptionKeyError for another master key."""
+    try:
+        connection = await asyncpg.connect(database_url, timeout=5.0)
+        try:
+            return await open_cipher(connection, master)
+        finally:
+            connection.terminate()
+    except AWAY as error:
+        raise DatabaseUnavailableError(
+            f"PostgreSQL at {database_url} does not answer ({error}): start it, or set DATABASE_URL"
+        ) from error
 
 
 async def _fetch_state(database_url: str, task_id: str) -> asyncpg.Record | None:

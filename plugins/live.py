@@ -16,7 +16,6 @@ from redis.retry import Retry
 from plugins.messages import (
     TaskProgress,
     TrackingUpdate,
-    commands_list,
     frames_stream,
     progress_key,
     tracks_stream,
@@ -71,16 +70,13 @@ class LivePublisher:
         if not self._run(pipe):
             self.unpublished += 1
 
-    def publish_progress(self, progress: TaskProgress) -> list[dict[str, object]]:
-        """Writes the state; returns the commands that have come in meanwhile."""
+    def publish_progress(self, progress: TaskProgress) -> None:
+        """Writes the state."""
         pipe = self._redis.pipeline(transaction=True)
         pipe.set(progress_key(self._task_id), msgspec.json.encode(progress), ex=KEPT_S)
         pipe.expire(tracks_stream(self._task_id), KEPT_S)
         pipe.expire(frames_stream(self._task_id), KEPT_S)
-        pipe.lrange(commands_list(self._task_id), 0, -1)
-        pipe.delete(commands_list(self._task_id))
-        replies = self._run(pipe)
-        return [msgspec.json.decode(command) for command in replies[3]] if replies else []
+        self._run(pipe)
 
     def close(self) -> None:
         """Closes the connection; the streams expire an hour after the last progress."""

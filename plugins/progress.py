@@ -24,7 +24,7 @@ OnProgress = Callable[[TaskProgress], None]
 class ProgressReport:
     """Counts what a task does and tells of it, a few times a second and at every new status.
 
-    ``stop`` is set when a client asks for it. Used by one thread.
+    ``stop`` says whether somebody has stopped the task. Used by one thread.
     """
 
     def __init__(
@@ -118,13 +118,13 @@ class ProgressReport:
     def tell(self) -> None:
         """Redis, the task's row with its next heartbeat, and the caller."""
         self._told_at = time.monotonic()
-        self.state.stage_ms = self._times.percentiles_ms()
+        self._read_times()
         self._history.report(self.state)
         self._publish()
 
     def finish(self) -> TaskProgress:
         """Stores what waits and the final state, tells the living, closes."""
-        self.state.stage_ms = self._times.percentiles_ms()
+        self._read_times()
         if self.state.status == "COMPLETED":
             self.state.progress = 1.0
         self.state.eta_s = None
@@ -135,8 +135,10 @@ class ProgressReport:
             self._live.close()
         return self.state
 
+    def _read_times(self) -> None:
+        self.state.stage_ms = self._times.percentiles_ms()
+        self.state.stage_histograms = self._times.histograms()
+
     def _publish(self) -> None:
-        for command in self._live.publish_progress(self.state):
-            if command.get("type") == "stop":
-                self._stop.set()
+        self._live.publish_progress(self.state)
         self._on_progress(self.state)

@@ -4,15 +4,19 @@ import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-from plugins.frames import FrameSet
-from plugins.history import Batch, Row
+from plugins.encryption import Cipher
+from plugins.frames import CropRequest, FrameSet
+from plugins.history import Batch, Exchange, Row
 from plugins.media.timeline import SubVideo
 from plugins.media_time import to_datetime, to_rfc3339
 from plugins.messages import CameraTracks, TrackingUpdate
+from plugins.person_crops import CropChooser, checkpoint_purpose, embedding_purpose
+from plugins.processed_minutes import ProcessedMinutes
 from plugins.tracking.results import SetResult
 
 Vector = npt.NDArray[np.float32]
@@ -44,8 +48,13 @@ def tracking_update(
     names: TaskNames,
     sources: Mapping[str, str],
     now_ns: int,
+    *,
+    age_ns: int = 0,
+    stage_ms: Mapping[str, float] = MappingProxyType({}),
 ) -> TrackingUpdate:
-    """The payload of ``tracking_update``; ``sources`` maps cameras to the sub-video's key."""
+    """The payload of ``tracking_update``; ``sources`` maps cameras to the sub-video's key. The set
+    arrived ``age_ns`` ago, and each stage took ``stage_ms`` for it.
+    """
     cameras = {
         camera_id: CameraTracks(
             sources.get(camera_id, ""), frame.width, frame.height, result.tracks.get(camera_id, [])
@@ -59,6 +68,8 @@ def tracking_update(
         timestamp_processed_utc=to_rfc3339(now_ns),
         cameras=cameras,
         person_count_per_camera={c: len(view.tracks) for c, view in cameras.items()},
+        arrived_utc=to_rfc3339(now_ns - age_ns),
+        stage_ms=dict(stage_ms),
     )
 
 
@@ -78,11 +89,17 @@ class _Sighting:
 
 
 class BatchBuilder:
-    """Gathers the rows of consecutive sets until the next checkpoint."""
+    """Gathers the rows of consecutive sets until the next checkpoint.
 
-    def __init__(self, names: TaskNames) -> None:
+    Without a ``cipher`` neither embeddings nor crops are stored.
+    """
+
+    def __init__(self, names: TaskNames, cipher: Cipher | None = None) -> None:
         self._names = names
+        self._cipher = cipher
+        self._crops = None if cipher is None else CropChooser(names.task_id, cipher)
         self._last_index = -1
+        self._minutes = ProcessedMinutes(names.task_id, names.environment_id)
         self._clear()
 
     @property
@@ -90,10 +107,18 @@ class BatchBuilder:
         """How many sets have been added since the last batch."""
         return self._sets
 
+    def add_crops(
+        self, frame_set: FrameSet, result: SetResult, wanted: Sequence[CropRequest]
+    ) -> None:
+        """Pictures of the ``wanted`` tracks of a set, before its rows are added."""
+        if self._crops is not None:
+            self._crops.add(frame_set, result.tracks, wanted)
+
     def add(self, frame_set: FrameSet, result: SetResult) -> None:
         """Rows of one set."""
         self._sets += 1
         self._last_index = frame_set.index
+        self._minutes.add(frame_set, result.tracks)
         self._add_events(frame_set, result)
         time = to_datetime(frame_set.media_time_ns)
         task_id, environment_id = self._names.task_id, self._names.environment_id
@@ -114,6 +139,10 @@ class BatchBuilder:
                     list(p.camera_ids),
                 )
             )
+        self._exchanges += [
+            Exchange(c.old_id, c.new_id, c.since_index, frame_set.index, len(self._merges))
+            for c in result.corrections
+        ]
         for ordinal, d in enumerate(result.decisions):
             self._decisions.append(
                 (
@@ -130,6 +159,7 @@ class BatchBuilder:
                     d.metres,
                     d.seconds,
                     d.threshold,
+                    d.log_likelihood,
                     d.reason,
                 )
             )
@@ -140,15 +170,24 @@ class BatchBuilder:
         """The batch up to the set that was added last."""
         batch = Batch(
             self._last_index,
-            checkpoint.state,
+            self._sealed(checkpoint.state),
             self._events,
             self._trajectories,
             self._decisions,
             [self._person(g, s, checkpoint) for g, s in sorted(self._seen.items())],
             self._merges,
+            self._minutes.take(self._last_index),
+            [] if self._crops is None else self._crops.take(),
+            self._exchanges,
         )
         self._clear()
         return batch
+
+    def _sealed(self, state: bytes) -> bytes:
+        """A tracker's state holds looks, too."""
+        if self._cipher is None or not state:
+            return state
+        return self._cipher.encrypt(state, checkpoint_purpose(self._names.task_id))
 
     def _clear(self) -> None:
         self._sets = 0
@@ -156,6 +195,7 @@ class BatchBuilder:
         self._trajectories: list[Row] = []
         self._decisions: list[Row] = []
         self._merges: list[tuple[str, str]] = []
+        self._exchanges: list[Exchange] = []
         self._seen: dict[str, _Sighting] = {}
 
     def _add_events(self, frame_set: FrameSet, result: SetResult) -> None:
@@ -182,6 +222,8 @@ class BatchBuilder:
                 )
                 if t.global_id:
                     self._see(t.global_id, time, camera_id)
+        if self._crops is not None:
+            self._crops.settle(frame_set.index, result.tracks)
 
     def _see(self, global_id: str, time: datetime, camera_id: str) -> None:
         seen = self._seen.setdefault(global_id, _Sighting(time, time))
@@ -190,7 +232,10 @@ class BatchBuilder:
 
     def _person(self, global_id: str, seen: _Sighting, checkpoint: Checkpoint) -> Row:
         embedding = checkpoint.embeddings.get(global_id)
-        vector = None if embedding is None else embedding.astype("<f4").tobytes()
+        vector = None
+        if embedding is not None and self._cipher is not None:
+            purpose = embedding_purpose(self._names.task_id)
+            vector = self._cipher.encrypt(embedding.astype("<f4").tobytes(), purpose)
         model = None if vector is None else checkpoint.embedding_model
         return (
             global_id,

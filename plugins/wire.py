@@ -56,6 +56,25 @@ def encode_set(
     return b"".join(parts)
 
 
+def metadata_of(message: bytes) -> bytes:
+    """The metadata alone; the pictures are not looked at."""
+    at, length = _metadata_at(message)
+    return message[at : at + length]
+
+
+def with_metadata(message: bytes, metadata_json: bytes) -> bytes:
+    """The same set with other metadata; the pictures are not looked at."""
+    at, length = _metadata_at(message)
+    head, pictures = message[: at - LENGTH.size], memoryview(message)[at + length :]
+    return b"".join((head, LENGTH.pack(len(metadata_json)), metadata_json, pictures))
+
+
+def _metadata_at(message: bytes) -> tuple[int, int]:
+    at = HEADER.size + HEADER.unpack_from(message)[3] * CAMERA.size
+    (length,) = LENGTH.unpack_from(message, at)
+    return at + LENGTH.size, length
+
+
 def camera_name(camera_id: str) -> bytes:
     """The id as the table holds it."""
     name = camera_id.encode()

@@ -4,33 +4,39 @@ Each stage runs in a thread of its own, a bounded queue behind it (``playback.Ah
 set is with the detector, the next is decoded and the one before is published.
 """
 
+import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import msgspec
 import structlog
 
 from homography.environment import Environment
+from plugins.commands import CommandListener, PlaybackDesk
+from plugins.deepstream.configuration import DeepStreamSettings
+from plugins.encryption import Cipher, MasterKey
 from plugins.errors import DatabaseUnavailableError, LeaseLostError, SpotOnError
-from plugins.frames import NS_PER_S, Detections, Frame, FrameSet
+from plugins.frame_path import DescribesPeople, FramePath, frame_path
+from plugins.frames import NS_PER_S, CropRequest, Detections, Frame, FrameSet
 from plugins.gst.cpu_graph import CpuGraph
-from plugins.history import History, StoredState, wait_for_state
+from plugins.history import History, StoredState, read_cipher, wait_for_state
+from plugins.inference.cosines import tracking_parameters
 from plugins.inference.detector import Detector
 from plugins.inference.embedder import Embedder
 from plugins.inference.triton_client import Triton
 from plugins.live import LiveLimits, LivePublisher
 from plugins.media.cache import ClipCache, Prefetcher
-from plugins.media.jpeg import encode_jpeg
 from plugins.media.object_store import ObjectStore, open_object_store
 from plugins.media_time import to_datetime
 from plugins.messages import TaskProgress, TaskRequest
+from plugins.person_crops import checkpoint_purpose
 from plugins.plan import Plan, known_problems, make_plan, recorded_plane
 from plugins.playback import Ahead, Pace, run_ahead
 from plugins.progress import OnProgress, ProgressReport
@@ -43,7 +49,7 @@ from plugins.records import (
     tracking_update,
 )
 from plugins.timing import StageTimes
-from plugins.tracking.parameters import TrackingParameters
+from plugins.tracing import open_tracing, traced_sets
 from plugins.tracking.results import SetResult
 from plugins.tracking.tracker import Tracker
 from plugins.wire import encode_set
@@ -76,6 +82,11 @@ class WorkerSettings:
     score_threshold: float
     model_repository: Path | None = None
     service_patience_s: float = 60.0
+    master_key: MasterKey | None = None
+    """Without it neither crops nor embeddings are stored."""
+    deepstream: DeepStreamSettings | None = None
+    """Set on the GPU profile."""
+    tracing_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +100,11 @@ class DetectedSet:
 
 @dataclass(frozen=True, slots=True)
 class TrackedSet:
-    """A set with identities, and a checkpoint when one was due."""
+    """A set with identities, the crops they were told by, and a checkpoint when one was due."""
 
     detected: DetectedSet
     result: SetResult
+    wanted: Sequence[CropRequest]
     checkpoint: Checkpoint | None
 
 
@@ -150,7 +162,9 @@ class TaskRun:
         self.request, self.environment, self.settings = request, environment, settings
         self.stop = stop
         self.names = TaskNames(request.task_id, environment.environment_id)
-        self.times = StageTimes()
+        self._tracing = open_tracing(settings.tracing_url)
+        traced = traced_sets(self._tracing, request.task_id) if self._tracing else None
+        self.times = StageTimes(traced)
         self.pace = Pace(request.speed)
         self.history = History(settings.database_url, request.task_id, owner, stop)
         limits = LiveLimits(settings.frames_kept, settings.updates_kept)
@@ -159,6 +173,7 @@ class TaskRun:
         self.rows = BatchBuilder(self.names)
         self._checkpoint_at = time.monotonic()
         self._threads: list[threading.Thread] = []
+        self._queues: dict[str, Ahead[Any]] = {}
 
     def play(self) -> None:
         """All of it, until the recordings end or somebody stops the task."""
@@ -168,6 +183,11 @@ class TaskRun:
         )
         self.report.resume(stored)
         self.pace.dropped = stored.dropped
+        cipher = self._cipher()
+        self.rows = BatchBuilder(self.names, cipher)
+        if cipher is not None and stored.checkpoint:
+            state = cipher.decrypt(stored.checkpoint, checkpoint_purpose(self.names.task_id))
+            stored = replace(stored, checkpoint=state)
         with contextlib.ExitStack() as stack:
             triton = stack.enter_context(contextlib.closing(self._triton()))
             detector = Detector(triton, score_threshold=self.settings.score_threshold)
@@ -175,14 +195,16 @@ class TaskRun:
             plan = self._plan()
             tracker = self._tracker(plan, embedder.model_version, stored)
             stack.callback(self._join)
-            graph = stack.enter_context(self._graph(plan, stored.frame_index + 1))
+            stack.enter_context(contextlib.closing(self._commands(plan)))
+            path = stack.enter_context(self._path(plan, detector, embedder))
+            graph = stack.enter_context(self._graph(plan, stored.frame_index + 1, path))
             encoders = stack.enter_context(ThreadPoolExecutor(JPEG_THREADS, "jpeg"))
             sets: Ahead[FrameSet] = self._stage(stack, "align", lambda out: self._align(graph, out))
             detected: Ahead[DetectedSet] = self._stage(
-                stack, "detect", lambda out: self._detect(sets, detector, encoders, out)
+                stack, "detect", lambda out: self._detect(sets, path, encoders, out)
             )
             tracked: Ahead[TrackedSet] = self._stage(
-                stack, "track", lambda out: self._track(detected, tracker, embedder, out)
+                stack, "track", lambda out: self._track(detected, tracker, path.embedder, out)
             )
             self._deliver(tracked, plan, graph)
         self.report.require_pictures()
@@ -199,6 +221,10 @@ class TaskRun:
         """Leaves the task to the worker that holds it now."""
         self.history.abandon()
         self.live.close()
+
+    def _cipher(self) -> Cipher | None:
+        key = self.settings.master_key
+        return None if key is None else asyncio.run(read_cipher(self.settings.database_url, key))
 
     def _triton(self) -> Triton:
         settings = self.settings
@@ -221,8 +247,14 @@ class TaskRun:
             self.settings.store_url, endpoint_url=self.settings.s3_endpoint_url
         )
 
+    def _path(
+        self, plan: Plan, detector: Detector, embedder: Embedder
+    ) -> contextlib.AbstractContextManager[FramePath]:
+        playable = [c for c, recording in plan.recordings.items() if recording.sub_videos]
+        return frame_path(self.settings.deepstream, playable, detector, embedder)
+
     @contextlib.contextmanager
-    def _graph(self, plan: Plan, start_index: int) -> Iterator[CpuGraph]:
+    def _graph(self, plan: Plan, start_index: int, path: FramePath) -> Iterator[CpuGraph]:
         self.report.enter("EXTRACTING", "fetching the first sub-videos and starting the decoders")
         settings = self.settings
         cache = ClipCache(settings.cache_dir, self._store(), settings.cache_max_bytes)
@@ -238,6 +270,7 @@ class TaskRun:
                 plan.rate_hz,
                 start_index=start_index,
                 patience_s=patience_s + LATE_AFTER_S,
+                open_decoder=path.open_decoder,
             )
             with contextlib.closing(graph):
                 yield graph
@@ -246,7 +279,7 @@ class TaskRun:
         planes = {
             c.camera_id: recorded_plane(c, plan.recordings[c.camera_id]) for c in plan.cameras
         }
-        parameters = TrackingParameters()
+        parameters = tracking_parameters(self.settings.model_repository, embedding_model)
         if stored.checkpoint:
             log.info("task_resumed", frame_index=stored.frame_index + 1)
             return Tracker.restore(stored.checkpoint, planes, parameters)
@@ -259,8 +292,13 @@ class TaskRun:
     ) -> Ahead[T]:
         ahead, thread = run_ahead(source, QUEUE_DEPTH, name, self.stop)
         self._threads.append(thread)
+        self._queues[name] = ahead
         stack.callback(ahead.close)
         return ahead
+
+    def _commands(self, plan: Plan) -> CommandListener:
+        desk = PlaybackDesk(self.pace, plan.start_ns, plan.end_ns, self.stop)
+        return CommandListener(self.settings.redis_url, self.request.task_id, desk)
 
     def _join(self) -> None:
         for thread in self._threads:
@@ -272,42 +310,47 @@ class TaskRun:
     def _detect(
         self,
         sets: Iterable[FrameSet],
-        detector: Detector,
+        path: FramePath,
         encoders: ThreadPoolExecutor,
         out: Ahead[DetectedSet],
     ) -> None:
         for frame_set in sets:
-            jpegs = {c: encoders.submit(self._encode, f) for c, f in frame_set.frames.items()}
-            with self.times.measure("detect"):
-                found = detector.detect(list(frame_set.frames.values()))
+            jpegs = {
+                c: encoders.submit(self._encode, path, f, frame_set.index)
+                for c, f in frame_set.frames.items()
+            }
+            with self.times.measure("detect", frame_set.index):
+                found = path.detector.detect(list(frame_set.frames.values()))
             detections = dict(zip(frame_set.frames, found, strict=True))
             if not out.put(DetectedSet(frame_set, detections, jpegs)):
                 return
 
-    def _encode(self, frame: Frame) -> bytes:
-        with self.times.measure("encode"):
-            return encode_jpeg(frame, self.settings.jpeg_quality)
+    def _encode(self, path: FramePath, frame: Frame, index: int) -> bytes:
+        with self.times.measure("encode", index):
+            return path.encode(frame, self.settings.jpeg_quality)
 
     def _track(
         self,
         detected: Iterable[DetectedSet],
         tracker: Tracker,
-        embedder: Embedder,
+        embedder: DescribesPeople,
         out: Ahead[TrackedSet],
     ) -> None:
         seen: set[str] = set()
         for item in detected:
-            frames = item.frame_set.frames
-            with self.times.measure("track"):
+            frames, index = item.frame_set.frames, item.frame_set.index
+            with self.times.measure("track", index):
                 wanted = tracker.associate(
                     item.frame_set.index, item.frame_set.media_time_ns, item.detections
                 )
-            with self.times.measure("embed"):
+            with self.times.measure("embed", index):
                 crops = [(frames[w.camera_id], w.bbox_xyxy) for w in wanted]
                 embeddings = embedder.embed(crops)
-            with self.times.measure("match"):
+            with self.times.measure("match", index):
                 # Triton may have come back with another model: its vectors begin a new gallery.
-                tracker.use_embedding_model(embedder.model_version)
+                model = embedder.model_version
+                parameters = tracking_parameters(self.settings.model_repository, model)
+                tracker.use_embedding_model(model, parameters)
                 result = tracker.identify(embeddings)
             seen.update(t.global_id for c in result.tracks.values() for t in c if t.global_id)
             checkpoint = None
@@ -316,7 +359,7 @@ class TaskRun:
                     tracker.snapshot(), tracker.embeddings_of(seen), embedder.model_version
                 )
                 seen.clear()
-            if not out.put(TrackedSet(item, result, checkpoint)):
+            if not out.put(TrackedSet(item, result, wanted, checkpoint)):
                 return
 
     def _is_checkpoint_due(self, frame_set: FrameSet) -> bool:
@@ -333,6 +376,7 @@ class TaskRun:
                 self.report.enter("PROCESSING")
             frame_set = item.detected.frame_set
             self._publish(item, plan)
+            self.rows.add_crops(frame_set, item.result, item.wanted)
             self.rows.add(frame_set, item.result)
             if item.checkpoint is not None:
                 self.history.add(self.rows.build(item.checkpoint))
@@ -350,6 +394,7 @@ class TaskRun:
 
     def _report(self, frame_set: FrameSet, plan: Plan, graph: CpuGraph) -> None:
         self.report.read(frame_set.media_time_ns, plan, graph.states, self.pace.dropped)
+        self.report.state.queues = {name: ahead.waiting for name, ahead in self._queues.items()}
         self.report.tell()
 
     def _publish(self, item: TrackedSet, plan: Plan) -> None:
@@ -360,7 +405,17 @@ class TaskRun:
                 c: source_at(plan.recordings[c].sub_videos, f.media_time_ns)
                 for c, f in frame_set.frames.items()
             }
-            update = tracking_update(frame_set, item.result, self.names, sources, time.time_ns())
+            age_ns = round((time.perf_counter() - frame_set.arrived_s) * NS_PER_S)
+            stage_ms = self.times.of_set(frame_set.index)
+            update = tracking_update(
+                frame_set,
+                item.result,
+                self.names,
+                sources,
+                time.time_ns(),
+                age_ns=age_ns,
+                stage_ms=stage_ms,
+            )
             update_json = msgspec.json.encode(update)
             binary_set = encode_set(
                 frame_set.index,

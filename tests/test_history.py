@@ -11,7 +11,7 @@ import pytest
 
 from control_plane.store import Store
 from plugins.errors import LeaseLostError
-from plugins.history import Batch, History, wait_for_state
+from plugins.history import Batch, Exchange, History, wait_for_state
 from plugins.messages import TaskProgress, TaskRequest
 from tests.services import postgres_url
 
@@ -153,6 +153,26 @@ def test_a_merged_person_becomes_the_older_one_everywhere(database, task_id):
         assert [row["global_id"] for row in rows] == [kept], table
     [person] = query(database, "select * from persons where task_id = $1", uuid.UUID(task_id))
     assert person["last_seen"] - person["first_seen"] == timedelta(seconds=0.9)
+
+
+def test_exchanged_people_are_each_other_in_the_sets_named(database, task_id):
+    """Across two batches, from the first set to before the last named, and nowhere else."""
+    ann, bob = str(uuid.uuid4()), str(uuid.uuid4())
+    history = History(database, task_id, OWNER, threading.Event())
+    history.add(batch(task_id, 0, 4, ann))
+    late = batch(task_id, 5, 9, bob)
+    late.exchanges.append(Exchange(ann, bob, 3, 7, 0))
+    history.add(late)
+    history.finish(TaskProgress(status="COMPLETED"))
+    for table in ("tracking_events", "trajectories"):
+        rows = query(
+            database,
+            f"select frame_index, global_id::text from {table} "  # noqa: S608 - one of two names
+            "where task_id = $1 order by 1",
+            uuid.UUID(task_id),
+        )
+        expected = [ann] * 3 + [bob] * 2 + [ann] * 2 + [bob] * 3
+        assert [row["global_id"] for row in rows] == expected, table
 
 
 def test_a_final_status_whose_answer_was_lost_is_no_lost_lease(database, task_id):

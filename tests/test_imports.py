@@ -15,7 +15,13 @@ MAY_IMPORT = {
     "control_plane": {"control_plane", "plugins", "homography"},
     "training": {"training", "plugins", "homography"},
 }
-MAY_ALSO_IMPORT = {"control_plane/commands/simulate.py": {"training"}}
+MAY_ALSO_IMPORT = {
+    "control_plane/commands/simulate.py": {"training"},
+    "control_plane/commands/evaluate.py": {"training"},
+    "control_plane/demo.py": {"training"},  # renders what it plays
+    "control_plane/commands/models/choices.py": {"training"},  # renders where no footage is named
+    "control_plane/model_verdict.py": {"training"},  # its scores of boxes and vectors
+}
 ONLY_IN = {"gi": "plugins/gst/", "pyds": "plugins/deepstream/", "moderngl": "training/"}
 FILES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 

@@ -8,7 +8,6 @@ from plugins.live import LiveLimits, LivePublisher
 from plugins.messages import (
     TaskProgress,
     TrackingUpdate,
-    commands_list,
     frames_stream,
     progress_key,
     tracks_stream,
@@ -55,16 +54,13 @@ def test_a_resumed_worker_does_not_publish_a_set_twice(url):
     assert [fields[b"set"] for _, fields in entries] == [b"set %d" % k for k in range(40)]
 
 
-def test_commands_come_back_with_progress_once(url):
-    """Progress goes one way, commands the other."""
+def test_progress_is_told(url):
+    """The newest state lies in Redis."""
     client = redis.Redis.from_url(url)
-    client.rpush(commands_list("task"), b'{"type": "stop"}')
     publisher = LivePublisher(url, "task", LiveLimits())
     progress = TaskProgress(status="PROCESSING", sets=3)
-    assert publisher.publish_progress(progress) == [{"type": "stop"}]
-    assert publisher.publish_progress(progress) == []
-    stored = msgspec.json.decode(client.get(progress_key("task")), type=TaskProgress)
-    assert stored == progress
+    publisher.publish_progress(progress)
+    assert msgspec.json.decode(client.get(progress_key("task")), type=TaskProgress) == progress
     publisher.close()
 
 

@@ -15,4 +15,8 @@ pictures        ``render.py``, ``shaders/``      one picture per camera (``camer
 truth           ``ground_truth.py``              boxes with visibility (``visibility.py``), metres
 files           ``filming.py``, ``simulate.py``  sub-videos and truth; all or nothing
 =============== ================================ ==============================================
+
+Networks learn from pictures made with the same parts: ``detection/`` from scenes with as little in
+common as possible (``randomised/``), ``reidentification/`` from crops of people in its own rooms.
+Each has a map of its own. Nothing of the frame path imports this package.
 """

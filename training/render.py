@@ -13,7 +13,7 @@ from training.development import developed
 from training.figure import figure_mesh, shadow_mesh
 from training.gait import BONES
 from training.gl import Drawable, open_context, program, put, put_matrix
-from training.meshes import joined
+from training.meshes import Mesh, joined
 from training.people import Person
 from training.plate import Plate, PlateMaker, eye_of, picture_frame, put_grade
 from training.room import Room
@@ -44,10 +44,20 @@ class _Camera:
 
 
 class Renderer:
-    """Draws one room and its people for several cameras; everything is on this process's GPU."""
+    """Draws one room and its people for several cameras; everything is on this process's GPU.
+
+    ``scenery`` takes the place of the room's own walls and furniture, ``passes`` is how many
+    points of the lamps its light comes from.
+    """
 
     def __init__(
-        self, room: Room, people: Sequence[Person], views: Sequence[tuple[View, Grade]]
+        self,
+        room: Room,
+        people: Sequence[Person],
+        views: Sequence[tuple[View, Grade]],
+        *,
+        scenery: Mesh | None = None,
+        passes: int = 28,
     ) -> None:
         self._context = open_context()
         self._people = people
@@ -61,7 +71,8 @@ class Renderer:
         self._floor = FloorPatches(self._context, self._shade)
         self._shader = program(self._context, "people", "people")
         self._visibility = VisibilityCounter(self._context)
-        maker = PlateMaker(self._context, room, Drawable(self._context, room_mesh(room)))
+        still = Drawable(self._context, scenery or room_mesh(room))
+        maker = PlateMaker(self._context, room, still, passes)
         put(self._shader, lights=list(room.lights_m), bones=0)
         self._cameras = [self._prepare(maker, view, grade) for view, grade in views]
 
@@ -77,6 +88,10 @@ class Renderer:
         points = self._skin_points(table)
         points[~is_there[self._owner]] = np.nan
         return [self._picture(camera, points, frame) for camera in self._cameras]
+
+    def release(self) -> None:
+        """Gives the context and all that it holds back; nothing can be drawn any more."""
+        self._context.release()
 
     def _prepare(self, maker: PlateMaker, view: View, grade: Grade) -> _Camera:
         frame = picture_frame(self._context, view.width, view.height)

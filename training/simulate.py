@@ -1,5 +1,6 @@
 """A whole scene: who walks where, filmed by all cameras, with the truth beside it; made once."""
 
+import ctypes
 import hashlib
 import multiprocessing
 import os
@@ -32,6 +33,7 @@ from training.visibility import MAX_PEOPLE
 
 Show = Callable[[int, int], None]
 _POLL_S = 0.1
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ _shared: dict[str, Any] = {}
 
 def _start_worker(done: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too and says stop
+    # When the parent is killed, it cannot say so.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     _shared.update(done=done, stop=stop)
 
 
@@ -164,12 +168,12 @@ def _film_one(take: Take) -> int:
 
 
 def _fingerprint(order: Order) -> str:
-    """Of the order, the environment's file and this package's own code."""
+    """Of the order, the environment's file and the renderer's own code, not what learns from it."""
     digest = hashlib.sha256(repr((order.seed, order.people, order.frames)).encode())
     digest.update(order.environment.path.read_bytes())
-    for path in sorted(Path(__file__).parent.rglob("*.*")):
-        if path.suffix in {".py", ".glsl", ".vert", ".frag"}:
-            digest.update(path.name.encode() + path.read_bytes())
+    package = Path(__file__).parent
+    for path in sorted([*package.glob("[!_]*.py"), *package.glob("shaders/*")]):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -18,6 +18,7 @@ from control_plane.embedded import running_services
 from control_plane.logs import configure_logging
 from control_plane.settings import Settings
 from control_plane.store import Store
+from control_plane.task_environment import task_environment
 from control_plane.terminal import closing_table, console, print_json, task_progress_bar
 from control_plane.worker_settings import worker_settings
 from homography.environment import Environment, load_environments
@@ -100,6 +101,7 @@ def _request(args: argparse.Namespace) -> TaskRequest:
 def _play(request: TaskRequest, environment: Environment, settings: Settings) -> TaskProgress:
     owner = f"run:{socket.gethostname()}:{os.getpid()}"
     enlist(settings, request, owner)
+    environment = task_environment(settings, environment, request.task_id)
     with task_progress_bar(environment.name) as show, _stopping() as stop:
         return run_task(request, environment, worker_settings(settings), owner, show, stop=stop)
 

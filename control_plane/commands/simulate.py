@@ -4,17 +4,8 @@ import argparse
 import time
 from pathlib import Path
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
 from control_plane.settings import Settings
-from control_plane.terminal import console, print_json
+from control_plane.terminal import counting_bar, print_json
 from homography.environment import Environment, load_environments
 from plugins.errors import UnknownEnvironmentError
 from training.ground_truth import FOLDER
@@ -41,11 +32,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     out = args.out.absolute()
     order = Order(environment, args.seed, args.people, args.seconds, out)
     started_s = time.perf_counter()
-    with _bar() as bar:
-        shown = bar.add_task(f"rendering {environment.name}", total=None, visible=False)
-        scene, was_there = simulate(
-            order, lambda n, of: bar.update(shown, completed=n, total=of, visible=True)
-        )
+    with counting_bar(f"rendering {environment.name}") as show:
+        scene, was_there = simulate(order, show)
     taken_s = time.perf_counter() - started_s
     if args.json:
         print_json(
@@ -69,17 +57,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     )
     print(f"Play it: SPOTON_OBJECT_STORE_URL={out.as_uri()} spoton run -e {args.environment}")
     return 0
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _environment(name: str, settings: Settings) -> Environment:

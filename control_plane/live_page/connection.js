@@ -1,33 +1,40 @@
-// One WebSocket to /ws/frames/{task} that connects again until the task has ended.
-import { decodeSet } from "./wire.js";
+// A WebSocket that connects again until it is closed for good.
+import { protocols, renew } from "./session.js";
 
-const TASK_ENDED = 1000;
-const NO_SUCH_TASK = 4404;
+const ENDED = 1000;
+const TOKEN_OVER = 4401;
+const FOR_GOOD = { 4403: "not allowed", 4404: "not there" };
+const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
 
 export class Connection {
-  // `on` has state(name, text), set(decoded), status(view) and error(message).
-  constructor(taskId, on) {
-    this.taskId = taskId;
-    this.on = on;
+  // `address()` gives the path, asked anew each time; `on` has any of message(type, payload),
+  // binary(buffer) and state(name, text) with the names waiting, live, lost and idle.
+  constructor(address, on) {
+    this.address = address;
+    this.on = { message() {}, binary() {}, state() {}, ...on };
     this.attempts = 0;
     this.isClosed = false;
+    this.retry = () => this.attempts && this.reopen();
+    addEventListener("online", this.retry);
     this.open();
   }
 
-  open() {
-    this.on.state("waiting", this.attempts ? "connecting again…" : "connecting…");
+  async open() {
+    this.on.state("waiting", this.attempts ? "connecting again" : "connecting");
+    const offered = await protocols();
+    if (this.isClosed) return;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(`${scheme}//${location.host}/ws/frames/${this.taskId}`);
+    const socket = new WebSocket(`${scheme}//${location.host}${this.address()}`, offered);
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.receive(data);
-    socket.onclose = ({ code }) => this.lost(code);
+    socket.onclose = ({ code }) => socket === this.socket && this.lost(code);
     this.socket = socket;
   }
 
   receive(data) {
     if (typeof data !== "string") {
-      this.on.set(decodeSet(data));
+      this.on.binary(data);
       return;
     }
     const { type, payload } = JSON.parse(data);
@@ -35,25 +42,39 @@ export class Connection {
       this.attempts = 0;
       this.on.state("live", "connected");
     }
-    if (type === "error") this.on.error(payload.message);
-    if (type === "connection_established" || type === "status_update") this.on.status(payload);
+    this.on.message(type, payload);
   }
 
-  lost(code) {
+  // False while there is no connection to send it on.
+  send(message) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  async lost(code) {
     if (this.isClosed) return;
-    if (code === TASK_ENDED) this.on.state("idle", "task ended");
-    else if (code === NO_SUCH_TASK) this.on.state("lost", "no such task");
-    else {
-      this.attempts += 1;
-      const wait = Math.min(500 * 2 ** (this.attempts - 1), LONGEST_WAIT_MS);
-      this.on.state("lost", "connection lost, trying again");
-      this.timer = setTimeout(() => this.open(), wait);
+    if (code === ENDED || FOR_GOOD[code]) {
+      this.on.state(code === ENDED ? "idle" : "lost", FOR_GOOD[code] ?? "task ended");
+      return;
     }
+    this.attempts += 1;
+    this.on.state("lost", "connection lost, trying again");
+    if (code === TOKEN_OVER && this.attempts === 1) await renew();
+    const wait = Math.min(FIRST_WAIT_MS * 2 ** (this.attempts - 1), LONGEST_WAIT_MS);
+    // Not all at once when a server comes back.
+    this.timer = setTimeout(() => this.open(), wait * (0.7 + 0.6 * Math.random()));
+  }
+
+  reopen() {
+    clearTimeout(this.timer);
+    if (!this.isClosed && this.socket?.readyState !== WebSocket.OPEN) this.open();
   }
 
   close() {
     this.isClosed = true;
+    removeEventListener("online", this.retry);
     clearTimeout(this.timer);
-    this.socket.close();
+    this.socket?.close();
   }
 }

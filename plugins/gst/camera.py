@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from plugins.errors import RecordingError
 from plugins.frames import Frame
-from plugins.gst.decoder import H264Decoder
+from plugins.gst.decoder import Decoder, H264Decoder, OpenDecoder
 from plugins.gst.demux import AccessUnit, read_access_units
 from plugins.gst.losses import LossCount
 from plugins.media.timeline import LocalClip, SubVideo
@@ -35,15 +35,16 @@ class CameraSource:
         *,
         on_frame: Callable[[Frame], None],
         on_end: Callable[[str], None],
+        open_decoder: OpenDecoder = H264Decoder,
     ) -> None:
-        self.camera_id = camera_id
+        self.camera_id, self._open_decoder = camera_id, open_decoder
         self._clips, self._start_ns, self._end_ns = clips, start_ns, end_ns
         self._on_frame, self._on_end = on_frame, on_end
         self._stopping = threading.Event()
         self._decoder_changed = threading.Condition()
         self._is_read_out = False
         self._is_all_fed = False
-        self._decoder = H264Decoder(camera_id, start_ns)
+        self._decoder = open_decoder(camera_id, start_ns)
         self._losses = LossCount()
         self._reported: list[str] = []
         self._fed_key = camera_id
@@ -120,7 +121,7 @@ class CameraSource:
             fed += 1
         self._check_count(sub_video, fed, first_ns)
 
-    def _await_other_decoder(self, failed: H264Decoder) -> None:
+    def _await_other_decoder(self, failed: Decoder) -> None:
         """Else the next clip would go into the failed one, before the reader has found out."""
         with self._decoder_changed:
             self._decoder_changed.wait_for(
@@ -174,7 +175,7 @@ class CameraSource:
             self._decoder.close()
             self._losses.forget(self._fed_key)
             self._report(f"{self._fed_key}: decoding broke off ({error}); encode it again as H.264")
-            self._decoder = H264Decoder(self.camera_id, self._start_ns)
+            self._decoder = self._open_decoder(self.camera_id, self._start_ns)
             if self._is_all_fed:
                 self._decoder.end()
             self._decoder_changed.notify_all()

@@ -1,4 +1,4 @@
-"""The CPU profile's source of synchronised sets: one decoder a camera, lined up on media time."""
+"""The source of synchronised sets: one decoder a camera, lined up on media time."""
 
 import threading
 import time
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from plugins.frames import NS_PER_S, Frame, FrameSet
 from plugins.gst.camera import CameraSource
+from plugins.gst.decoder import H264Decoder, OpenDecoder
 from plugins.gst.synchroniser import Synchroniser
 from plugins.media.timeline import LocalClip
 
@@ -42,7 +43,8 @@ class CpuGraph:
     Slot k lies at ``start_ns + k / rate_hz``; the first is ``start_index``, all are before
     ``end_ns``. Slots are waited for, so that the sets depend on the recordings alone; only a camera
     that sends nothing for ``patience_s`` while others have frames is left out until it is back.
-    ``depth`` slots a camera at most are in memory.
+    ``depth`` slots a camera at most are in memory. ``open_decoder`` makes a camera's decoder from
+    its id and the media time it starts at: the CPU's, or a lane of the DeepStream pipeline.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class CpuGraph:
         *,
         start_index: int = 0,
         patience_s: float = 60.0,
+        open_decoder: OpenDecoder = H264Decoder,
     ) -> None:
         self._sync = Synchroniser(
             clips, start_ns, rate_hz, depth, start_index=start_index, end_ns=end_ns
@@ -70,7 +73,13 @@ class CpuGraph:
             from_ns = max(from_ns - _LEAD_IN_NS, start_ns - half_slot_ns)
         self._cameras = {
             camera_id: CameraSource(
-                camera_id, own, from_ns, end_ns, on_frame=self._take, on_end=self._end
+                camera_id,
+                own,
+                from_ns,
+                end_ns,
+                on_frame=self._take,
+                on_end=self._end,
+                open_decoder=open_decoder,
             )
             for camera_id, own in clips.items()
         }

@@ -1,7 +1,8 @@
 """The CPU's H.264 decoder: access units in, packed I420 frames out, media time kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,31 @@ from plugins.gst.gstreamer import Gst, GstVideo, first_error, free, launch
 _POLL_NS = 50 * Gst.MSECOND
 # Timestamps count from well before the first frame: a key frame may lie long before it.
 _LEAD_NS = 24 * 3600 * Gst.SECOND
+
+
+class Decoder(Protocol):
+    """What a camera needs of a decoder; see ``H264Decoder`` for what each does."""
+
+    def push(self, unit: AccessUnit) -> bool:
+        """Hands in the next access unit."""
+
+    def end(self) -> None:
+        """No more access units."""
+
+    def pull(self) -> Frame | None:
+        """The next frame, or None for now."""
+
+    def is_ended(self) -> bool:
+        """Whether all frames are out after ``end``."""
+
+    def error(self) -> str | None:
+        """What stopped it, told once."""
+
+    def close(self) -> None:
+        """Frees it."""
+
+
+OpenDecoder = Callable[[str, int], Decoder]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +102,13 @@ class H264Decoder:
     def _frame(self, sample: Any) -> Frame:
         buffer, segment = sample.get_buffer(), sample.get_segment()
         time_ns = segment.to_running_time(Gst.Format.TIME, buffer.pts) + self._origin_ns
-        i420 = _packed_i420(buffer, sample.get_caps())
+        i420 = packed_i420(buffer, sample.get_caps())
         height, width = i420.shape[0] * 2 // 3, i420.shape[1]
         is_corrupt = buffer.has_flags(Gst.BufferFlags.CORRUPTED)
         return Frame(self._camera_id, time_ns, width, height, i420, is_corrupt)
 
 
-def _packed_i420(buffer: Any, caps: Any) -> npt.NDArray[np.uint8]:
+def packed_i420(buffer: Any, caps: Any) -> npt.NDArray[np.uint8]:
     """The only copy of the picture: (height * 3 // 2, width) uint8 without row padding, width and
     height made even by dropping the last column or row.
     """

@@ -5,6 +5,12 @@
 ``layouts/``                what is particular to RTMDet, YOLOX, OSNet ... exports
 ``graph_surgery.py``        the ONNX edits they share; ``detection_graph.py`` adds decode and NMS
 ``model_check.py``          inference before installation: contract kept, same answers as before
+``known_models.py``         open models by name, fetched and checked (``known_models.toml``)
+``serving.py``              which version serves; ``promotion.py`` changes that under load
+``warmup.py``               the serving engine's ``model_warmup`` in every configuration
+``tensorrt_build.py``       commands and names of TensorRT plans; ``plan_cache.py`` builds them
+``quantisation.py``         INT8 copies; ``trial_footage.py`` the pictures they are calibrated on
+``agreement.py``            how far two models say the same
 ``triton_server.py``        the embedded server process; ``triton_runtime.py`` its files and ports
 ``supervision.py``          canary inferences, restarts
 ``onnxruntime_backend/``    runs inside the server: serves ``model.onnx`` on a CPU

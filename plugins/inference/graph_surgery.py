@@ -89,6 +89,9 @@ def add_node(
 
 def free_the_names(model: onnx.ModelProto) -> None:
     """Move the source's own tensors out of the way of the contract's names."""
+    for tensor in model.graph.initializer:
+        if tensor.name in CONTRACT_NAMES:
+            tensor.name = f"source/{tensor.name}"
     for node in model.graph.node:
         for names in (node.input, node.output):
             for position, name in enumerate(names):
@@ -122,9 +125,10 @@ def replace_input(
         return PREFIX + output
 
     source_name = _free_input_name(model, old.name, name)
+    # First of all: TensorRT takes uint8 pictures only where a Cast follows at once.
+    picture = step("Cast", [picture], "pixels", to=TensorProto.FLOAT)
     if reverse_channels:
         picture = step("Gather", [picture, integers(model, 2, 1, 0)], "channels", axis=1)
-    picture = step("Cast", [picture], "pixels", to=TensorProto.FLOAT)
     if mean is not None:
         picture = step("Sub", [picture, _per_channel(model, "mean", mean)], "centred")
     if std is not None:

@@ -18,7 +18,7 @@ import onnx
 
 from plugins.errors import InvalidInputError, InvalidModelError
 from plugins.inference.detection_graph import IOU_THRESHOLD, SCORE_FLOOR
-from plugins.inference.graph_surgery import real_inputs, require_opset
+from plugins.inference.graph_surgery import dims_of, real_inputs, require_opset
 from plugins.inference.layouts import layout_for
 from plugins.inference.layouts.base import Floats, Layout, ModelName, Picture, SizeHW
 from plugins.inference.model_check import (
@@ -32,17 +32,24 @@ from plugins.inference.model_check import (
     sample_pictures,
     suppress,
 )
+from plugins.inference.serving import pinned_version
+from plugins.inference.warmup import write_warmups
 
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
 MODEL_FILE = "model.onnx"
 ENGINE_FILES = (MODEL_FILE, "model.plan")
 RECORD_FILE = "model.json"
 STAGING = ".staging"
-INPUT_NAMES: dict[ModelName, str] = {"person_detector": "images", "person_reid": "crops"}
+# By layout, ``same_cosine`` and ``different_cosine`` as measured (docs/models.md).
+COSINES: dict[str, tuple[float, float]] = {"osnet": (0.70, 0.48)}
 
 
 class ModelRecord(msgspec.Struct, frozen=True):
-    """``model.json`` beside an installed model: where it came from. ``size`` is height, width."""
+    """``model.json`` beside an installed model: where it came from. ``size`` is height, width.
+
+    Of an embedder, ``same_cosine`` and ``different_cosine`` say where the odds that two crops show
+    one person are nine to one and one to nine; None where nobody measured.
+    """
 
     model: ModelName
     layout: str
@@ -54,6 +61,8 @@ class ModelRecord(msgspec.Struct, frozen=True):
     score_floor: float
     iou_threshold: float
     imported_at: str
+    same_cosine: float | None = None
+    different_cosine: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,8 @@ def import_model(
         score_floor=SCORE_FLOOR if model == "person_detector" else 0.0,
         iou_threshold=IOU_THRESHOLD if model == "person_detector" else 0.0,
         imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        same_cosine=COSINES.get(layout, (None, None))[0],
+        different_cosine=COSINES.get(layout, (None, None))[1],
     )
     return _install(repository, record, content)
 
@@ -141,6 +152,38 @@ def installed_versions(folder: Path) -> list[Path]:
     versions = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     filled = [path for path in versions if _engine_file(path) is not None]
     return sorted(filled, key=lambda path: int(path.name))
+
+
+def serving_version(folder: Path) -> Path | None:
+    """Version folder that serves from the next load on: the pinned one, else the newest."""
+    pinned = pinned_version(folder)
+    if pinned is not None:
+        return folder / str(pinned)
+    return next(reversed(installed_versions(folder)), None)
+
+
+def warm_up_serving(folder: Path) -> None:
+    """Writes the warm-up of the version that serves into the model's configurations."""
+    version = serving_version(folder)
+    write_warmups(folder, input_size(version) if version else None)
+
+
+def input_size(version_folder: Path) -> SizeHW | None:
+    """(height, width) of an installed engine; None for one that does not keep the contract, or
+    whose folder has neither ``model.json`` nor ``model.onnx``.
+    """
+    record, path = read_record(version_folder), version_folder / MODEL_FILE
+    if record is not None:
+        return record.size
+    try:
+        (given,) = real_inputs(onnx.load(path, load_external_data=False))
+    except Exception:  # noqa: BLE001  # a file that is no model: loading it will say why
+        return None
+    dims = dims_of(given)
+    is_uint8 = given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    if not is_uint8 or len(dims) != 4 or dims[2] is None or dims[3] is None:
+        return None
+    return dims[2], dims[3]
 
 
 def _engine_file(version_folder: Path) -> Path | None:
@@ -215,6 +258,7 @@ def _install(repository: Path, record: ModelRecord, content: bytes) -> ImportedM
         (staged / MODEL_FILE).write_bytes(content)
         (staged / RECORD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(record)))
         target = _move_to_next_version(staged, folder)
+        warm_up_serving(folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         _remove_if_empty(staged.parent)

@@ -72,6 +72,11 @@ class Triton:
         self._sessions.append(session)
         return session
 
+    def end(self, session: "ModelSession") -> None:
+        """Close one session before the others."""
+        self._sessions.remove(session)
+        session.close()
+
     def is_ready(self, model: str) -> bool:
         """Whether the server answers now and has the model."""
         try:
@@ -79,6 +84,15 @@ class Triton:
                 return bool(client.is_model_ready(model, client_timeout=2))
         except InferenceServerException:
             return False
+
+    def versions(self, model: str) -> set[int]:
+        """Versions of the model that the server answers with now; none where it is away."""
+        try:
+            with self.client() as client:
+                index = client.get_model_repository_index(client_timeout=2).models
+        except InferenceServerException:
+            return set()
+        return {int(e.version) for e in index if e.name == model and e.state == "READY"}
 
     def load(self, model: str) -> None:
         """Have the server load the newest version of the model; the old one serves meanwhile.

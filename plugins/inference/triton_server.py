@@ -13,6 +13,7 @@ import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
 from plugins.errors import InvalidModelError, PortInUseError, TritonUnavailableError
+from plugins.inference.model_import import warm_up_serving
 from plugins.inference.triton_runtime import (
     ADDRESS,
     Ports,
@@ -91,6 +92,7 @@ class TritonServer:
             LOG.info("removed %d shared memory regions of an earlier Triton server", swept)
         backends = assemble_backends(self.installation, self.runtime_folder)
         self.models = loadable_models(self.repository)
+        self._write_warmups()
         if not self.models:
             LOG.warning("no model in %s has a version yet: import one", self.repository)
         command = server_command(
@@ -102,6 +104,16 @@ class TritonServer:
             memory_prefix=prefix,
         )
         self._process = self._launcher.submit(self._spawn, command).result()
+
+    def _write_warmups(self) -> None:
+        """Somebody may have put another version in charge by hand; a warm-up of the wrong size
+        would keep Triton from loading it.
+        """
+        for model in self.models:
+            try:
+                warm_up_serving(self.repository / model)
+            except OSError as error:
+                LOG.info("the warm-up of %s stays as it is: %s", model, error)
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         tied = [str(self.installation.python), "-c", _TIED_TO_PARENT, str(os.getpid()), *command]

@@ -16,6 +16,18 @@ def encode_jpeg(frame: Frame, quality: int) -> bytes:
     return encoded
 
 
+def reduce_jpeg(jpeg: bytes, factor: int, quality: int) -> bytes:
+    """A JPEG about ``factor`` (2, 4 or 8) times smaller in each direction, encoded again."""
+    height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+    picture = simplejpeg.decode_jpeg(
+        jpeg, "BGR", fastdct=True, min_height=height // factor, min_width=width // factor
+    )
+    reduced: bytes = simplejpeg.encode_jpeg(
+        picture, quality=quality, colorspace="BGR", colorsubsampling="420", fastdct=True
+    )
+    return reduced
+
+
 def planes(frame: Frame) -> tuple[Plane, Plane, Plane]:
     """Views of Y (height, width), U and V (height / 2, width / 2) of the packed I420 picture."""
     pixels, half = frame.width * frame.height, (frame.height // 2, frame.width // 2)

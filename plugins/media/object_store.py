@@ -65,6 +65,10 @@ class ObjectStore(Protocol):
         """Store a file or bytes under ``key``: readers see the old or the new object, no half."""
         ...
 
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+        ...
+
     def local_path(self, key: str) -> Path | None:
         """The object as a file of this machine where it is one, so that nobody copies it."""
         ...
@@ -173,6 +177,13 @@ class FolderStore:
             finally:
                 part.unlink(missing_ok=True)
         return self.head(key)
+
+    def delete(self, key: str) -> None:
+        """As ``ObjectStore.delete``."""
+        path = self._path(key)
+        self._require_folder()
+        with self._failures(key):
+            path.unlink(missing_ok=True)
 
     def local_path(self, key: str) -> Path | None:
         """The file itself. Raises as ``head``."""

@@ -150,6 +150,11 @@ class S3Store:
             self._client.upload_fileobj(file, self._bucket, name)
         return self.head(key)
 
+    def delete(self, key: str) -> None:
+        """As ``ObjectStore.delete``."""
+        with self._failures(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._full(key))
+
     def local_path(self, key: str) -> None:
         """None: the bytes are elsewhere."""
         checked_key(key)

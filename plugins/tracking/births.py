@@ -3,13 +3,15 @@
 import numpy as np
 
 from plugins.frames import NS_PER_S
+from plugins.tracking import kalman
 from plugins.tracking.assignment import covered
 from plugins.tracking.identity_state import IdentityState, Looks, View
-from plugins.tracking.matching import Look, compare, gate
+from plugins.tracking.matching import Look
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.recognition import Recognition, recognise
 from plugins.tracking.results import IdentityDecision, Verdict
+from plugins.tracking.settling import gate
 from plugins.tracking.tracklets import Tracklet, boxes_of
 from plugins.tracking.trajectories import uncertainty_m
 
@@ -33,6 +35,8 @@ def begin_people(
         joined = _nearest(view, row, free, parameters)
         if joined is not None:
             state.link(view.camera_id, tracklet.track_id).join(joined.number)
+            _fuse(joined, view, row)
+            joined.existence += parameters.box_evidence
             metres = float(np.linalg.norm(view.standing.state[row, :2] - joined.mean[:2]))
             decisions.append(
                 _decision(view, tracklet, joined, "joined", "began together", metres=metres)
@@ -89,7 +93,8 @@ def _ripe(
     for view in views:
         repeats = _repeats(state, view, parameters)
         for row, tracklet in enumerate(view.tracklets):
-            if state.link(view.camera_id, tracklet.track_id).person is not None or repeats[row]:
+            link = state.link(view.camera_id, tracklet.track_id)
+            if not tracklet.is_confirmed or link.person is not None or repeats[row]:
                 continue
             age_s = (state.time_ns - tracklet.born_ns) / NS_PER_S
             is_valid = bool(view.standing.is_valid[row])
@@ -129,11 +134,18 @@ def _nearest(
     """Who of some people with a place stands within the gate of a tracklet, the likeliest."""
     if not people or not view.standing.is_valid[row]:
         return None
-    max_squared = gate(parameters)
-    one = view.standing.row(row)
-    comparison = compare(one, *stacked(people), max_squared)
-    best = int(comparison.log_ratio[0].argmax())
-    return people[best] if comparison.squared[0, best] <= max_squared else None
+    mean, cov = stacked(people)
+    residual = view.standing.state[row] - mean[:, :3]
+    squared = kalman.squared_distance(residual, cov[:, :3, :3] + view.standing.cov[row])
+    best = int(squared.argmin())
+    return people[best] if squared[best] <= gate(3, parameters) else None
+
+
+def _fuse(person: Person, view: View, row: int) -> None:
+    mean, cov = kalman.update(
+        person.mean[None], person.cov[None], view.standing.state[[row]], view.standing.cov[[row]]
+    )
+    person.mean, person.cov = mean[0], cov[0]
 
 
 def _find_or_begin(
@@ -158,6 +170,7 @@ def _find_or_begin(
         )
     else:
         person = state.people.begin(state.time_ns)
+        person.existence = parameters.birth_existence
         decisions.append(_decision(view, tracklet, person, "new", "nobody known can be here"))
         if found is not None:
             decisions.append(
@@ -190,7 +203,14 @@ def _recognised(
     before_ns: int | None = None,
 ) -> Recognition | None:
     """The most alike of the people lost now, and lost already at ``before_ns`` where given."""
-    lost = [p for p in state.lost(_JUST_SEEN_S) if before_ns is None or p.seen_ns < before_ns]
+    linked, until_ns = state.linked(), state.time_ns - int(_JUST_SEEN_S * NS_PER_S)
+    if before_ns is not None:
+        until_ns = min(until_ns, before_ns - 1)
+
+    def lost(number: int) -> Person | None:
+        person = state.people.persons[number]
+        return None if number in linked or person.seen_ns > until_ns else person
+
     return recognise(
         look.vector,
         view.place_m(row),

@@ -58,6 +58,11 @@ class CameraPlane(Protocol):
         ...
 
     @property
+    def ground_to_image(self) -> FloatArray:
+        """(3, 3): (x_m, y_m, 1) to undistorted pixels."""
+        ...
+
+    @property
     def projection(self) -> FloatArray | None:
         """(3, 4): (x_m, y_m, height_m, 1) to undistorted pixels; None without a camera pose."""
         ...

@@ -1,6 +1,6 @@
 """Which tracklets deserve an embedding now: few crops, but the telling ones."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ _UPRIGHT_ASPECT = 1.4
 _PATIENCE_S = 1.0
 _QUALITY_INTERVAL_S = 0.5
 _MAX_QUALITY_CROPS = 4
+_DOUBTFUL_INTERVAL_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,13 @@ def choose_crops(
     planes: Mapping[str, CameraPlane],
     time_ns: int,
     parameters: TrackingParameters,
+    doubtful: Container[tuple[str, int]] = (),
 ) -> list[ChosenCrop]:
     """The crops to embed in this set, most needed first, and marks their tracklets as embedded.
 
-    A tracklet is embedded when it is confirmed, then ever more rarely, and when a clearly better
-    picture of it comes along. Never more than ``crops_per_set``.
+    A tracklet is embedded when it is confirmed, then ever more rarely, when a clearly better
+    picture of it comes along, and often while it is ``doubtful`` (camera, track id) whom it shows.
+    Never more than ``crops_per_set``.
     """
     wanted: list[tuple[float, str, int, float, Tracklet]] = []
     for camera_id, tracklets in observed.items():
@@ -66,7 +69,8 @@ def choose_crops(
         scores = np.array([t.score for t in tracklets])
         quality = crop_quality(boxes_of(tracklets), scores, plane.width, plane.height)
         for tracklet, q in zip(tracklets, quality.tolist(), strict=True):
-            need = _need_s(tracklet, q, time_ns, parameters)
+            is_doubtful = (camera_id, tracklet.track_id) in doubtful
+            need = _need_s(tracklet, q, time_ns, parameters, is_doubtful=is_doubtful)
             if need is not None:
                 wanted.append((-need, camera_id, tracklet.track_id, q, tracklet))
     wanted.sort(key=lambda entry: entry[:3])
@@ -77,7 +81,12 @@ def choose_crops(
 
 
 def _need_s(
-    tracklet: Tracklet, quality: float, time_ns: int, parameters: TrackingParameters
+    tracklet: Tracklet,
+    quality: float,
+    time_ns: int,
+    parameters: TrackingParameters,
+    *,
+    is_doubtful: bool,
 ) -> float | None:
     """How overdue a crop is in seconds, None where none is needed."""
     if tracklet.embedded_ns < 0:
@@ -85,12 +94,14 @@ def _need_s(
         is_good = quality >= parameters.min_crop_quality or age_s >= _PATIENCE_S
         return 1e6 + age_s if is_good else None
     since_s = (time_ns - tracklet.embedded_ns) / NS_PER_S
+    is_good = quality >= max(parameters.min_crop_quality, 0.5 * tracklet.best_quality)
+    if is_doubtful:
+        return since_s if since_s >= _DOUBTFUL_INTERVAL_S and is_good else None
     interval_s = parameters.first_interval_s * 2.0 ** (tracklet.crops - 1)
     overdue_s = since_s - min(interval_s, parameters.longest_interval_s)
     is_better = quality >= parameters.better_quality * tracklet.best_quality
     if is_better and since_s >= _QUALITY_INTERVAL_S and tracklet.crops <= _MAX_QUALITY_CROPS:
         return max(overdue_s, 0.0)
-    is_good = quality >= max(parameters.min_crop_quality, 0.5 * tracklet.best_quality)
     return overdue_s if overdue_s >= 0 and is_good else None
 
 

@@ -1,9 +1,9 @@
 """Who is who across cameras, decided once per synchronised set.
 
-Within a set every camera is matched against the same prediction, so the order of cameras does not
-matter; then all measurements of a person are fused at once. The stages in order: ``settling.py``
-ties tracklets to people who are where they stand, ``births.py`` recognises or begins the others,
-``merging.py`` joins people known twice. ``identity_state.py`` is what they share.
+Within a set all cameras are matched with the same prediction, jointly, so their order does not
+matter. The stages in order: ``settling.py`` gives boxes to people who are where they stand (with
+``evidence.py`` and ``exchanges.py``), ``merging.py`` joins people known twice, ``births.py``
+recognises or begins the others. ``identity_state.py`` is what they share.
 """
 
 from plugins.frames import NS_PER_S
@@ -13,8 +13,8 @@ from plugins.tracking.matching import Look
 from plugins.tracking.merging import merge_people
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.results import IdentityDecision
-from plugins.tracking.settling import fuse_places, settle
-from plugins.tracking.support import weigh_support
+from plugins.tracking.returning import take_back
+from plugins.tracking.settling import settle
 
 
 def identify(
@@ -32,14 +32,13 @@ def identify(
     state.drop_ended(living)
     active = state.people.advance(time_ns, parameters)
     decisions: list[IdentityDecision] = []
-    for view in views:
-        decisions += settle(state, view, active, looks, dt_s=dt_s, parameters=parameters)
-    fuse_places(state, views, parameters)
+    matched, settled = settle(state, views, active, looks, dt_s=dt_s, parameters=parameters)
+    decisions += settled
+    decisions += merge_people(state, views, active, matched, dt_s=dt_s, parameters=parameters)
     decisions += begin_people(state, views, parameters)
-    weigh_support(state, views, dt_s, parameters)
+    decisions += take_back(state, parameters)
     _remember(state, parameters)
     decisions += reconsider(state, views, looks, parameters)
-    decisions += merge_people(state, views, dt_s, parameters)
     _forget(state, parameters)
     return decisions
 
@@ -48,7 +47,7 @@ def _remember(state: IdentityState, parameters: TrackingParameters) -> None:
     """Keeps good crops of tracklets whose person is not in doubt."""
     for by_id in state.links.values():
         for link in by_id.values():
-            if link.look is None or link.person is None or link.strained_s > 0 or not link.fits:
+            if link.look is None or link.person is None or link.strained_s > 0:
                 continue
             if _is_telling(state, link.person, link.look, parameters):
                 state.gallery.add(link.person, link.look.vector, link.look.quality)
@@ -59,12 +58,30 @@ def _is_telling(
     state: IdentityState, person: int, look: Look, parameters: TrackingParameters
 ) -> bool:
     """A good crop, and not of somebody the tracklet may have slipped to."""
-    alike = state.gallery.similarity(look.vector, [person]).get(person, 1.0)
-    return look.quality >= parameters.min_crop_quality and alike >= parameters.different_cosine
+    alike = float(state.gallery.cosines(look.vector[None], [person])[0, 0])
+    is_another = alike < parameters.different_cosine
+    return look.quality >= parameters.min_crop_quality and not is_another
 
 
 def _forget(state: IdentityState, parameters: TrackingParameters) -> None:
-    gone = state.people.forget(state.time_ns, set(state.linked()), parameters)
+    phantoms = _phantoms(state, parameters)
+    gone = phantoms | state.people.forget(state.time_ns, set(state.linked()), parameters)
     if gone:
         state.gallery.forget(gone)
-        state.apart = {pair for pair in state.apart if gone.isdisjoint(pair)}
+        state.together = {p: t for p, t in state.together.items() if gone.isdisjoint(p)}
+
+
+def _phantoms(state: IdentityState, parameters: TrackingParameters) -> set[int]:
+    """Ends those who turned out never to have been there."""
+    phantoms = {
+        n
+        for n, p in state.people.persons.items()
+        if p.has_place and not p.is_real and p.existence < parameters.end_existence
+    }
+    for by_id in state.links.values():
+        for link in by_id.values():
+            if link.person in phantoms:
+                link.person = None
+    for number in phantoms:
+        del state.people.persons[number]
+    return phantoms

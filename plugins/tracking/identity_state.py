@@ -6,11 +6,14 @@ from plugins.frames import NS_PER_S
 from plugins.tracking.camera_plane import CameraPlane, FloatArray
 from plugins.tracking.gallery import Gallery
 from plugins.tracking.matching import Link, Look
+from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import People, Person
 from plugins.tracking.standing import Standing
+from plugins.tracking.swaps import Story
 from plugins.tracking.tracklets import Tracklet
 
 Pair = tuple[int, int]
+_DOUBTFUL = -3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +37,18 @@ Looks = dict[tuple[str, int], Look]
 class IdentityState:
     """Survives from set to set. ``links`` is by camera and track id.
 
-    ``apart`` holds pairs of people seen beside each other in one picture: never the same.
-    ``together_s`` tells for how long other pairs have been at the same place.
+    ``together`` holds, for people who are close, the log-odds of being two and not one.
+    ``biases`` (4,) are how each camera's boxes usually err, ``detection`` (2,) how often it has one
+    of somebody, see ``sight.py``.
     """
 
     people: People
     gallery: Gallery
     links: dict[str, dict[int, Link]] = field(default_factory=dict)
-    apart: set[Pair] = field(default_factory=set)
-    together_s: dict[Pair, float] = field(default_factory=dict)
+    together: dict[Pair, float] = field(default_factory=dict)
+    stories: dict[Pair, Story] = field(default_factory=dict)
+    biases: dict[str, FloatArray] = field(default_factory=dict)
+    detection: dict[str, FloatArray] = field(default_factory=dict)
     time_ns: int = -1
 
     def link(self, camera_id: str, track_id: int) -> Link:
@@ -77,6 +83,43 @@ class IdentityState:
             if n not in linked and self.time_ns - p.seen_ns >= limit_ns
         ]
 
+    def seen_by(self, number: int) -> tuple[str, int]:
+        """One tracklet (camera, track id) that shows a person; ("", 0) where none does."""
+        for camera_id, by_id in self.links.items():
+            for track_id, link in by_id.items():
+                if link.person == number:
+                    return camera_id, track_id
+        return "", 0
+
+    def exchange_links(self, a: int, b: int) -> None:
+        """Makes the tracklets of two people each other's."""
+        names = {a: b, b: a}
+        for by_id in self.links.values():
+            for link in by_id.values():
+                if link.person is not None:
+                    link.person = names.get(link.person, link.person)
+
+    def can_tell_apart(self, pair: Pair, parameters: TrackingParameters) -> bool:
+        """Whether both people's looks are known and differ."""
+        first, second = self.gallery.mean(pair[0]), self.gallery.mean(pair[1])
+        if first is None or second is None:
+            return False
+        return float(first @ second) < parameters.same_cosine
+
+    def doubtful(self) -> set[int]:
+        """Numbers of people who may have been exchanged with another."""
+        return {n for s in self.stories.values() if s.log_odds > _DOUBTFUL for n in s.pair}
+
+    def doubtful_tracklets(self) -> set[tuple[str, int]]:
+        """Camera and track id of all that show them."""
+        people = self.doubtful()
+        return {
+            (camera_id, track_id)
+            for camera_id, by_id in self.links.items()
+            for track_id, link in by_id.items()
+            if link.person in people
+        }
+
     def drop_ended(self, living: dict[str, set[int]]) -> None:
         """Forgets the links of tracklets that are no longer followed."""
         self.links = {
@@ -90,14 +133,8 @@ class IdentityState:
             for link in by_id.values():
                 if link.person == dropped:
                     link.person = kept
-                if dropped in link.evidence:
-                    link.evidence.setdefault(kept, link.evidence.pop(dropped))
                 link.appearance.pop(dropped, None)
         self.gallery.merge(kept, dropped)
-        self.apart = {
-            (min(a, b), max(a, b))
-            for a, b in (tuple(kept if n == dropped else n for n in pair) for pair in self.apart)
-            if a != b
-        }
-        self.together_s = {p: s for p, s in self.together_s.items() if dropped not in p}
+        self.stories = {p: s for p, s in self.stories.items() if dropped not in p}
+        self.together = {p: told for p, told in self.together.items() if dropped not in p}
         del self.people.persons[dropped]

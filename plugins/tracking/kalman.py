@@ -74,6 +74,23 @@ def fuse(
     return (cov @ vector[..., None])[..., 0], (cov + cov.swapaxes(-1, -2)) / 2
 
 
+def log_evidence(
+    mean: FloatArray, cov: FloatArray, information: FloatArray, weighted: FloatArray
+) -> FloatArray:
+    """Log-likelihood (...) of measurements in information form, as in ``fuse``, for states
+    (..., D), up to a constant that depends on the measurements alone.
+    """
+    M = weighted.shape[-1]
+    m, P = mean[..., :M], cov[..., :M, :M]
+    pull = (information @ m[..., None])[..., 0]
+    rest = weighted - pull
+    mixed = np.eye(M) + P @ information
+    spread = np.linalg.slogdet(mixed)[1]
+    step = np.linalg.solve(mixed, P @ rest[..., None])[..., 0]
+    quadratic = (weighted * m).sum(-1) - 0.5 * (m * pull).sum(-1) + 0.5 * (rest * step).sum(-1)
+    return np.asarray(quadratic - 0.5 * spread)
+
+
 def squared_distance(residual: FloatArray, S: FloatArray) -> FloatArray:
     """Squared Mahalanobis distance (...) of residuals (..., M) under covariances (..., M, M)."""
     solved = np.linalg.solve(S, residual[..., None])[..., 0]

@@ -1,77 +1,95 @@
-"""One person known twice, each half by other cameras: found out by standing at one place."""
+"""One person known twice, each half by other cameras.
 
-from itertools import combinations
+For every two people who are close, each set tells for or against there being two: a camera with a
+box of each speaks for two; one that should see both and has one box speaks for one; so does
+standing at the same place. Merged when the log-odds have said "one" for long enough.
+"""
 
 import numpy as np
 
-from plugins.tracking.assignment import iou
+from plugins.tracking.assignment import covered
+from plugins.tracking.camera_plane import FloatArray
 from plugins.tracking.identity_state import IdentityState, Pair, View
+from plugins.tracking.joint import Matched
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.people import Person
+from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
 from plugins.tracking.tracklets import boxes_of
 
-_BESIDE_IOU = 0.3
+_TWO_BOXES = 2.5
+_SAME_PLACE_M = 0.25
+_MOST_APART = 2.5
+_BOUND = 6.0
 
 
 def merge_people(
-    state: IdentityState, views: list[View], dt_s: float, parameters: TrackingParameters
+    state: IdentityState,
+    views: list[View],
+    active: list[Person],
+    matched: list[Matched],
+    *,
+    dt_s: float,
+    parameters: TrackingParameters,
 ) -> list[IdentityDecision]:
-    """Merges pairs that were long enough together and never beside each other in a picture."""
-    _note_apart(state, views)
-    seen = _seen(state, views)
-    linked = state.linked()
-    pairs = {
-        (a, b): _distance_m(state.people.persons[a], state.people.persons[b])
-        for a, b in combinations(sorted(seen), 2)
-        if (a, b) not in state.apart and not linked[a] & linked[b]
-    }
-    state.together_s = {
-        pair: state.together_s.get(pair, 0.0) + dt_s
-        for pair, metres in pairs.items()
-        if metres <= parameters.merge_distance_m
-    }
-    decisions: list[IdentityDecision] = []
-    for pair in [p for p, s in state.together_s.items() if s >= parameters.merge_after_s]:
-        cosine = _cosine(state, pair)
-        if pair not in state.together_s or _looks_different(cosine, parameters):
+    """Merges pairs of the ``active`` people (N) that the cameras show to be one."""
+    close = _close(active, state.time_ns, parameters.merge_distance_m)
+    share = min(1.0, dt_s / parameters.merge_after_s)
+    evidence = {}
+    for a, b in close:
+        pair = _pair(active[a], active[b])
+        told = _two_or_one(views, matched, a, b)
+        told += 0.5 * min(_distance_m(active[a], active[b]) / _SAME_PLACE_M, _MOST_APART) ** 2
+        before = state.together.get(pair, 0.0)
+        evidence[pair] = float(np.clip(before + share * told, -_BOUND, _BOUND))
+    # Who parted is two for certain, for a while.
+    for pair, told in state.together.items():
+        if pair not in evidence and told > 0:
+            evidence[pair] = told * float(np.exp(-dt_s / 10.0))
+    state.together = evidence
+    decisions = []
+    for pair in [p for p, told in evidence.items() if told <= parameters.merge_evidence]:
+        # An earlier merge may have ended one of the two.
+        if pair not in state.together or _looks_different(_cosine(state, pair), parameters):
             continue
-        decisions.append(
-            _merge(
-                state, pair, seen[pair[1]], metres=pairs[pair], cosine=cosine, parameters=parameters
-            )
-        )
+        decisions.append(_merge(state, pair, state.seen_by(pair[1]), parameters))
     return decisions
 
 
-def _note_apart(state: IdentityState, views: list[View]) -> None:
-    """Two people whose boxes hardly overlap in one picture are two people, once and for all."""
-    for view in views:
-        overlap = iou(boxes_of(view.tracklets), boxes_of(view.tracklets))
-        known = [
-            (row, link.person)
-            for row, t in enumerate(view.tracklets)
-            if (link := state.link(view.camera_id, t.track_id)).person is not None
-            and link.strained_s == 0
-        ]
-        for (i, a), (j, b) in combinations(known, 2):
-            if a is not None and b is not None and overlap[i, j] < _BESIDE_IOU:
-                state.apart.add((min(a, b), max(a, b)))
+def _close(active: list[Person], time_ns: int, within_m: float) -> list[Pair]:
+    """Rows of people seen in this set who are near each other."""
+    seen = np.array([p.seen_ns == time_ns for p in active], dtype=bool)
+    mean, _ = stacked(active)
+    gap = np.linalg.norm(mean[:, None, :2] - mean[None, :, :2], axis=2)
+    near = np.triu(gap <= within_m, 1) & seen[:, None] & seen[None]
+    return [(int(a), int(b)) for a, b in np.argwhere(near)]
 
 
-def _seen(state: IdentityState, views: list[View]) -> dict[int, tuple[str, int]]:
-    """People with a place seen in this set, and by which tracklet (camera, track id)."""
-    seen: dict[int, tuple[str, int]] = {}
-    for view in views:
-        for tracklet in view.tracklets:
-            person = state.person_of(view.camera_id, tracklet.track_id)
-            if person is not None and person.has_place:
-                seen.setdefault(person.number, (view.camera_id, tracklet.track_id))
-    return seen
+def _pair(a: Person, b: Person) -> Pair:
+    return min(a.number, b.number), max(a.number, b.number)
 
 
 def _distance_m(a: Person, b: Person) -> float:
     return float(np.linalg.norm(a.mean[:2] - b.mean[:2]))
+
+
+def _two_or_one(views: list[View], matched: list[Matched], a: int, b: int) -> float:
+    """Log-odds of two people at rows ``a`` and ``b``, by who has a box in which camera."""
+    told = 0.0
+    for view, m in zip(views, matched, strict=True):
+        boxes = dict(zip(m.people.tolist(), m.boxes.tolist(), strict=True))
+        if a in boxes and b in boxes:
+            told += _TWO_BOXES * (1.0 - _nested(view, boxes[a], boxes[b]))
+        elif a in boxes or b in boxes:
+            missing = b if a in boxes else a
+            told += float(np.log(1.0 - m.detection[missing]))
+    return told
+
+
+def _nested(view: View, a: int, b: int) -> float:
+    """How much of the smaller of two boxes lies within the other, from half of it on: 0..1."""
+    pair: FloatArray = boxes_of([view.tracklets[a], view.tracklets[b]])
+    shared = float(covered(pair, pair)[[0, 1], [1, 0]].max())
+    return min(1.0, max(0.0, 2.0 * shared - 1.0))
 
 
 def _cosine(state: IdentityState, pair: Pair) -> float | None:
@@ -86,16 +104,11 @@ def _looks_different(cosine: float | None, parameters: TrackingParameters) -> bo
 
 
 def _merge(
-    state: IdentityState,
-    pair: Pair,
-    seen_by: tuple[str, int],
-    *,
-    metres: float,
-    cosine: float | None,
-    parameters: TrackingParameters,
+    state: IdentityState, pair: Pair, seen_by: tuple[str, int], parameters: TrackingParameters
 ) -> IdentityDecision:
     kept, dropped = (state.people.persons[n] for n in pair)
-    seconds = state.together_s[pair]
+    cosine = _cosine(state, pair)
+    told = state.together[pair]
     state.rename(kept.number, dropped.number)
     return IdentityDecision(
         camera_id=seen_by[0],
@@ -104,8 +117,8 @@ def _merge(
         other_global_id=dropped.global_id,
         verdict="merged",
         cosine=cosine,
-        metres=metres,
-        seconds=seconds,
+        metres=_distance_m(kept, dropped),
         threshold=None if cosine is None else parameters.different_cosine,
-        reason="at one place for long, never beside each other in one picture",
+        log_likelihood=told,
+        reason="at one place, and no camera shows them as two",
     )

@@ -15,9 +15,10 @@ NAMESPACE = uuid.UUID("6f1c1f0e-52a5-5d0b-9a53-0c9c3a7d4b11")
 
 @dataclass(slots=True)
 class Person:
-    """``mean`` (5,) and ``cov`` (5, 5) as in ``trajectories.py``, valid at ``time_ns``; both stay
-    zero while ``has_place`` is false: seen, but never where the floor is mapped. ``support`` is
-    how many cameras see them lately, doubtful views counting half.
+    """``mean`` (6,) and ``cov`` (6, 6) as in ``trajectories.py``, valid at ``time_ns``; both stay
+    zero while ``has_place`` is false: seen, but never where the floor is mapped. ``existence`` is
+    the log-odds that there is such a person, by what the cameras should see of them and do see;
+    ``is_real`` when that has once been certain, ``is_known`` when they have been shown.
     """
 
     number: int
@@ -28,7 +29,9 @@ class Person:
     mean: FloatArray
     cov: FloatArray
     has_place: bool
-    support: float = 0.0
+    existence: float = 0.0
+    is_real: bool = False
+    is_known: bool = False
 
 
 @dataclass(slots=True)
@@ -45,7 +48,7 @@ class People:
         self.next_number += 1
         global_id = str(uuid.uuid5(NAMESPACE, f"{self.identity_seed}/{time_ns}/{number}"))
         person = Person(
-            number, global_id, time_ns, time_ns, time_ns, np.zeros(5), np.zeros((5, 5)), False
+            number, global_id, time_ns, time_ns, time_ns, np.zeros(6), np.zeros((6, 6)), False
         )
         self.persons[number] = person
         return person
@@ -64,24 +67,6 @@ class People:
             for person, m, c in zip(group, mean, cov, strict=True):
                 person.mean, person.cov, person.time_ns = m, c, time_ns
         return active
-
-    def correct(
-        self,
-        numbers: list[int],
-        measured: FloatArray,
-        measured_cov: FloatArray,
-        parameters: TrackingParameters,
-    ) -> None:
-        """Fuses places (M, 3) of people ``numbers`` (M,) that all have a place already."""
-        chosen = sorted(set(numbers))
-        if not chosen:
-            return
-        persons = [self.persons[n] for n in chosen]
-        rows = [chosen.index(n) for n in numbers]
-        mean, cov = trajectories.correct(*stacked(persons), rows, measured, measured_cov)
-        mean = trajectories.slowed(mean, parameters.max_speed_mps)
-        for person, m, c in zip(persons, mean, cov, strict=True):
-            person.mean, person.cov = m, c
 
     def place(
         self,
@@ -107,6 +92,6 @@ class People:
 
 
 def stacked(persons: list[Person]) -> tuple[FloatArray, FloatArray]:
-    """Means (N, 5) and covariances (N, 5, 5)."""
-    mean = np.reshape([p.mean for p in persons], (-1, 5)).astype(np.float64)
-    return mean, np.reshape([p.cov for p in persons], (-1, 5, 5)).astype(np.float64)
+    """Means (N, 6) and covariances (N, 6, 6)."""
+    mean = np.reshape([p.mean for p in persons], (-1, 6)).astype(np.float64)
+    return mean, np.reshape([p.cov for p in persons], (-1, 6, 6)).astype(np.float64)

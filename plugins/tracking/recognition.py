@@ -1,16 +1,20 @@
 """Recognising somebody who was lost: by appearance, among those who could have walked here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from plugins.frames import NS_PER_S
 from plugins.tracking.camera_plane import FloatArray
-from plugins.tracking.gallery import Gallery, Vectors
+from plugins.tracking.gallery import Gallery
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person
+from plugins.tracking.vector_pool import Vectors
 
 _REACH_M = 1.0
+# More than can be in view at once: among so many of the most alike are some who are lost.
+_COMPARED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +48,28 @@ def walked_m(person: Person, place_m: FloatArray | None) -> float | None:
 
 
 def recognise(
-    vector: Vectors,
+    look: Vectors,
     place_m: FloatArray | None,
-    lost: list[Person],
+    lost: Callable[[int], Person | None],
     gallery: Gallery,
     *,
     time_ns: int,
     parameters: TrackingParameters,
 ) -> Recognition | None:
-    """The best of the ``lost`` people for a unit vector (D,), None if none has been seen enough."""
-    possible = {p.number: p for p in lost if can_have_walked(p, place_m, time_ns, parameters)}
-    ranked = sorted(
-        ((cosine, -n) for n, cosine in gallery.similarity(vector, possible).items()), reverse=True
-    )
+    """The best of the lost people for a unit vector (D,), None if none has been seen enough.
+
+    ``lost`` says who somebody of the gallery is, None for people who are not lost.
+    """
+    ranked = [
+        (cosine, person)
+        for number, cosine in gallery.nearest(look, _COMPARED)
+        if (person := lost(number)) is not None
+        and can_have_walked(person, place_m, time_ns, parameters)
+    ]
     if not ranked:
         return None
-    cosine, negative = ranked[0]
+    cosine, person = ranked[0]
     runner_up = ranked[1][0] if len(ranked) > 1 else -1.0
-    person = possible[-negative]
     is_same, reason = _judge(cosine, runner_up, parameters)
     seconds = (time_ns - person.seen_ns) / NS_PER_S
     return Recognition(person, cosine, walked_m(person, place_m), seconds, is_same, reason)

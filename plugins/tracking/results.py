@@ -7,7 +7,7 @@ import msgspec
 
 from plugins.messages import Track
 
-Verdict = Literal["new", "joined", "kept_apart", "switched", "split", "merged"]
+Verdict = Literal["new", "joined", "kept_apart", "switched", "split", "merged", "corrected"]
 
 
 class IdentityDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,8 +16,10 @@ class IdentityDecision(msgspec.Struct, frozen=True, kw_only=True):
     ``verdict``: ``new`` the tracklet begins a person; ``joined`` it is a person known already;
     ``kept_apart`` it looked like ``other_global_id`` but not enough; ``switched`` and ``split`` it
     leaves ``other_global_id`` for another person, or for none; ``merged`` ``other_global_id`` is
-    the same person and ends. ``cosine``, ``metres`` (on the floor) and ``seconds`` (unseen) are
-    what was compared, null where not known; ``threshold`` is the cosine that was asked for.
+    the same person and ends; ``corrected`` what was ``other_global_id`` for the last ``seconds``
+    was ``global_id``: settled sets say so. ``cosine``, ``metres`` (on the floor) and ``seconds``
+    (unseen) are what was compared, null where not known; ``threshold`` is the cosine that was
+    asked for.
     """
 
     camera_id: str
@@ -48,9 +50,36 @@ class PersonPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class SettledSet:
+    """A set that has left the fixed lag: its identities are corrected and final."""
+
+    set_index: int
+    media_time_ns: int
+    tracks: dict[str, list[Track]]
+    positions: list[PersonPosition]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Who was taken for ``old_id`` in the sets from ``since_index`` on, this one left out, is
+    ``new_id`` there, and the other way round: the two were exchanged.
+    """
+
+    old_id: str
+    new_id: str
+    since_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class SetResult:
-    """One set: tracks of each camera, people on the floor, and what was newly decided."""
+    """One set: tracks of each camera, people on the floor, and what was newly decided.
+
+    ``settled`` are earlier sets, in order, each once, whose identities no longer change;
+    ``corrections`` turn the results that were given for earlier sets into the settled ones.
+    """
 
     tracks: dict[str, list[Track]]
     positions: list[PersonPosition]
     decisions: list[IdentityDecision]
+    settled: tuple[SettledSet, ...] = ()
+    corrections: tuple[Correction, ...] = ()

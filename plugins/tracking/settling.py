@@ -1,81 +1,90 @@
-"""Matches tracklets to the people who are where they stand, and lets go of those who left."""
-
-from collections.abc import Collection
+"""Gives the boxes of a set to the people known, and moves people to where their boxes say."""
 
 import numpy as np
+from scipy.special import gammaincinv
 
+from plugins.tracking import kalman
+from plugins.tracking.appearance import log_likelihood
+from plugins.tracking.camera_plane import FloatArray
+from plugins.tracking.evidence import learn_biases, learn_detection, weigh_existence
+from plugins.tracking.exchanges import exchange
 from plugins.tracking.identity_state import IdentityState, Looks, View
-from plugins.tracking.matching import (
-    Comparison,
-    Link,
-    appearance_ratio,
-    compare,
-    doubt,
-    gate,
-    gather,
-    match,
-)
+from plugins.tracking.joint import Matched, Sight, match_jointly
+from plugins.tracking.matching import Link, doubt, prior
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
+from plugins.tracking.sight import EDGES, measure
+from plugins.tracking.swaps import follow
 from plugins.tracking.tracklets import Tracklet, boxes_of
+from plugins.tracking.trajectories import slowed
+from plugins.tracking.unmixing import unmix
+
+
+def gate(freedom: int, parameters: TrackingParameters) -> float:
+    """Largest squared Mahalanobis distance that is the same person's: the quantile of the
+    chi-squared distribution.
+    """
+    return 2.0 * float(gammaincinv(freedom / 2, parameters.gate_probability))
 
 
 def settle(
     state: IdentityState,
-    view: View,
+    views: list[View],
     active: list[Person],
     looks: Looks,
     *,
     dt_s: float,
     parameters: TrackingParameters,
-) -> list[IdentityDecision]:
-    """Decides on one camera's tracklets given the people predicted to this moment."""
+) -> tuple[list[Matched], list[IdentityDecision]]:
+    """Decides on all tracklets given the people predicted to this moment."""
     numbers = [p.number for p in active]
-    links = [state.link(view.camera_id, t.track_id) for t in view.tracklets]
-    max_squared = gate(parameters)
-    comparison = compare(view.standing, *stacked(active), max_squared)
-    doubt(links, boxes_of(view.tracklets), dt_s, parameters)
-    gather(links, comparison, numbers, dt_s, parameters)
-    _look(state, view, links, looks, numbers=numbers, parameters=parameters)
-    matched = match(links, comparison, numbers, max_squared, parameters)
-    _free_unseen(state, view, set(matched.values()))
-    decisions: list[IdentityDecision | None] = []
-    for row, (tracklet, link) in enumerate(zip(view.tracklets, links, strict=True)):
-        number = matched.get(row)
-        if number is not None:
-            link.fits = bool(comparison.squared[row, numbers.index(number)] <= max_squared)
-            metres = _metres(comparison, row, numbers.index(number))
-            decisions.append(_take(state, view, tracklet, link, number=number, metres=metres))
-        elif link.person in numbers:
-            link.strained_s += dt_s
-            if link.strained_s >= parameters.split_after_s or link.person in matched.values():
-                decisions.append(_part(state, view, tracklet, link))
-    return [decision for decision in decisions if decision is not None]
-
-
-def fuse_places(state: IdentityState, views: list[View], parameters: TrackingParameters) -> None:
-    """Corrects each person's place by all tracklets that show them and fit them."""
-    numbers: list[int] = []
-    places = []
+    sights = []
     for view in views:
-        for row, tracklet in enumerate(view.tracklets):
-            link = state.link(view.camera_id, tracklet.track_id)
-            person = state.person_of(view.camera_id, tracklet.track_id)
-            if person is None:
-                continue
-            person.seen_ns = state.time_ns
-            if not view.standing.is_valid[row] or link.strained_s > 0 or not link.fits:
-                continue
-            if person.has_place and person.time_ns == state.time_ns:
-                numbers.append(person.number)
-                places.append((view.standing.state[row], view.standing.cov[row]))
-            else:
-                place, cov = view.standing.state[row], view.standing.cov[row]
-                state.people.place(person, place, cov, state.time_ns, parameters)
-    measured = np.reshape([place for place, _ in places], (-1, 3))
-    covariances = np.reshape([cov for _, cov in places], (-1, 3, 3))
-    state.people.correct(numbers, measured, covariances, parameters)
+        links = _links(state, view)
+        doubt(links, boxes_of(view.tracklets), dt_s, parameters)
+        _look(state, view, links, looks, numbers=numbers, parameters=parameters)
+        boxes = measure(boxes_of(view.tracklets), view.plane)
+        bias = state.biases.setdefault(view.camera_id, np.zeros(EDGES))
+        odds = prior(links, numbers, parameters)
+        # A person who may not exist gets no box that one who surely does could have had.
+        odds += np.clip([p.existence for p in active], -2.0, None)[:, None]
+        usual = np.array([parameters.detection, parameters.hidden_loss])
+        detection = state.detection.setdefault(view.camera_id, usual)
+        sights.append(Sight(view.plane, boxes, odds, bias, detection))
+    if not active:
+        return [], []
+    mean, cov = stacked(active)
+    matched = match_jointly(
+        sights, mean, cov, gate(EDGES, parameters), dt_s=dt_s, parameters=parameters
+    )
+    matched = unmix(sights, matched, mean, cov)
+    information = sum((m.information for m in matched), np.zeros((len(active), EDGES, EDGES)))
+    weighted = sum((m.weighted for m in matched), np.zeros((len(active), EDGES)))
+    state.stories = follow(
+        state.stories,
+        active,
+        information,
+        weighted,
+        _alike(state, views, matched, looks, numbers=numbers, parameters=parameters),
+        time_ns=state.time_ns,
+        dt_s=dt_s,
+        parameters=parameters,
+    )
+    _correct(active, information, weighted, parameters)
+    for row in {row for m in matched for row in m.people.tolist()}:
+        active[row].seen_ns = state.time_ns
+    weigh_existence(active, matched, dt_s, parameters)
+    learn_biases(state, views, matched, dt_s, parameters)
+    learn_detection(state, views, active, matched, dt_s=dt_s, parameters=parameters)
+    decisions = []
+    for view, m in zip(views, matched, strict=True):
+        decisions += _assign(state, view, m, active, dt_s=dt_s, parameters=parameters)
+    return matched, decisions + exchange(state, parameters)
+
+
+def _links(state: IdentityState, view: View) -> list[Link]:
+    return [state.link(view.camera_id, t.track_id) for t in view.tracklets]
 
 
 def _look(
@@ -84,46 +93,108 @@ def _look(
     links: list[Link],
     looks: Looks,
     *,
-    numbers: Collection[int],
+    numbers: list[int],
     parameters: TrackingParameters,
 ) -> None:
     for tracklet, link in zip(view.tracklets, links, strict=True):
         look = looks.get((view.camera_id, tracklet.track_id))
         if look is not None:
             link.look = look
-            cosines = state.gallery.similarity(look.vector, numbers)
-            link.appearance = appearance_ratio(cosines, parameters)
+            cosines = state.gallery.cosines(look.vector[None], numbers)[0]
+            ratios = log_likelihood(cosines, parameters).tolist()
+            link.appearance = dict(zip(numbers, ratios, strict=True))
 
 
-def _free_unseen(state: IdentityState, view: View, matched: set[int]) -> None:
+def _alike(
+    state: IdentityState,
+    views: list[View],
+    matched: list[Matched],
+    looks: Looks,
+    *,
+    numbers: list[int],
+    parameters: TrackingParameters,
+) -> FloatArray:
+    """How much what was seen of each person (N) now looks like each (N), as log-likelihood ratio;
+    zero for people of whom there is no new and telling crop.
+    """
+    told = np.zeros((len(numbers), len(numbers)))
+    for view, m in zip(views, matched, strict=True):
+        for person, box in zip(m.people.tolist(), m.boxes.tolist(), strict=True):
+            track_id = view.tracklets[box].track_id
+            look = looks.get((view.camera_id, track_id))
+            if look is not None and look.quality >= parameters.min_crop_quality:
+                ratios = state.link(view.camera_id, track_id).appearance
+                told[person] += [ratios.get(number, 0.0) for number in numbers]
+    return told
+
+
+def _correct(
+    active: list[Person],
+    information: FloatArray,
+    weighted: FloatArray,
+    parameters: TrackingParameters,
+) -> None:
+    mean, cov = kalman.fuse(*stacked(active), information, weighted)
+    mean = slowed(mean, parameters.max_speed_mps)
+    for row, person in enumerate(active):
+        person.mean, person.cov = mean[row], cov[row]
+
+
+def _assign(
+    state: IdentityState,
+    view: View,
+    m: Matched,
+    active: list[Person],
+    *,
+    dt_s: float,
+    parameters: TrackingParameters,
+) -> list[IdentityDecision]:
+    number_of = {
+        b: active[p].number for p, b in zip(m.people.tolist(), m.boxes.tolist(), strict=True)
+    }
+    ratio_of = dict(zip(m.boxes.tolist(), m.ratio.tolist(), strict=True))
+    taken = set(number_of.values())
+    _free_unseen(state, view, taken)
+    decisions: list[IdentityDecision | None] = []
+    for row, tracklet in enumerate(view.tracklets):
+        link = state.link(view.camera_id, tracklet.track_id)
+        if row in number_of:
+            decisions.append(_take(state, view, row, number=number_of[row], ratio=ratio_of[row]))
+        elif link.person is not None and state.people.persons[link.person].has_place:
+            link.strained_s += dt_s
+            if link.strained_s >= parameters.split_after_s or link.person in taken:
+                decisions.append(_part(state, view, tracklet, link))
+        elif link.person is not None:
+            state.people.persons[link.person].seen_ns = state.time_ns
+    return [decision for decision in decisions if decision is not None]
+
+
+def _free_unseen(state: IdentityState, view: View, taken: set[int]) -> None:
     """A tracklet not seen now gives its person up to one that is."""
     seen = {t.track_id for t in view.tracklets}
     for track_id, link in state.links.get(view.camera_id, {}).items():
-        if track_id not in seen and link.person in matched:
+        if track_id not in seen and link.person in taken:
             link.person = None
 
 
 def _take(
-    state: IdentityState,
-    view: View,
-    tracklet: Tracklet,
-    link: Link,
-    *,
-    number: int,
-    metres: float | None,
+    state: IdentityState, view: View, row: int, *, number: int, ratio: float
 ) -> IdentityDecision | None:
-    before, link.person, link.strained_s = link.person, number, 0.0
+    link = state.link(view.camera_id, view.tracklets[row].track_id)
+    before = link.person
+    link.join(number)
     if before == number:
         return None
-    other = None if before is None else state.people.persons[before].global_id
+    person = state.people.persons[number]
+    place = view.place_m(row)
     return IdentityDecision(
         camera_id=view.camera_id,
-        track_id=tracklet.track_id,
-        global_id=state.people.persons[number].global_id,
-        other_global_id=other,
+        track_id=view.tracklets[row].track_id,
+        global_id=person.global_id,
+        other_global_id=None if before is None else state.people.persons[before].global_id,
         verdict="joined" if before is None else "switched",
-        metres=metres,
-        log_likelihood=link.evidence.get(number),
+        metres=None if place is None else float(np.linalg.norm(place - person.mean[:2])),
+        log_likelihood=ratio,
         reason="stands where this person is expected",
     )
 
@@ -141,11 +212,5 @@ def _part(
         global_id=person.global_id,
         other_global_id=person.global_id,
         verdict="split",
-        log_likelihood=link.evidence.get(person.number),
         reason="no longer stands where this person is",
     )
-
-
-def _metres(comparison: Comparison, row: int, column: int) -> float | None:
-    metres = float(comparison.metres[row, column])
-    return metres if np.isfinite(metres) else None

@@ -6,13 +6,17 @@ import msgspec
 import numpy as np
 
 from plugins.errors import InvalidInputError
-from plugins.tracking.gallery import Entry, Gallery
+from plugins.tracking.camera_plane import FloatArray
+from plugins.tracking.gallery import Gallery, PersonLooks
 from plugins.tracking.identity_state import IdentityState, Pair
+from plugins.tracking.lag import Lag
 from plugins.tracking.matching import Link
 from plugins.tracking.people import People
+from plugins.tracking.swaps import Story
 from plugins.tracking.tracklets import CameraTracklets
+from plugins.tracking.vector_pool import Vectors
 
-_VERSION = 1
+_VERSION = 4
 
 
 class _Array(msgspec.Struct, frozen=True, array_like=True):
@@ -31,13 +35,19 @@ class _Snapshot(msgspec.Struct, frozen=True):
     people: People
     model: str
     vectors_per_person: int
-    entries: list[Entry]
+    looks: list[PersonLooks]
+    average_look: Vectors | None
     links: dict[str, dict[int, Link]]
-    apart: list[Pair]
-    together_s: list[tuple[Pair, float]]
+    together: list[tuple[Pair, float]]
+    stories: list[Story]
+    biases: dict[str, FloatArray]
+    detection: dict[str, FloatArray]
+    lag: Lag
 
 
-def encode(set_index: int, tracklets: dict[str, CameraTracklets], state: IdentityState) -> bytes:
+def encode(
+    set_index: int, tracklets: dict[str, CameraTracklets], state: IdentityState, lag: Lag
+) -> bytes:
     """Bytes of everything a tracker knows."""
     snapshot = _Snapshot(
         version=_VERSION,
@@ -47,15 +57,19 @@ def encode(set_index: int, tracklets: dict[str, CameraTracklets], state: Identit
         people=state.people,
         model=state.gallery.model,
         vectors_per_person=state.gallery.vectors_per_person,
-        entries=state.gallery.entries,
+        looks=state.gallery.looks(),
+        average_look=state.gallery.centre,
         links=state.links,
-        apart=sorted(state.apart),
-        together_s=list(state.together_s.items()),
+        together=list(state.together.items()),
+        stories=list(state.stories.values()),
+        biases=state.biases,
+        detection=state.detection,
+        lag=lag,
     )
     return msgspec.msgpack.encode(snapshot, enc_hook=_encode_array)
 
 
-def decode(data: bytes) -> tuple[int, dict[str, CameraTracklets], IdentityState]:
+def decode(data: bytes) -> tuple[int, dict[str, CameraTracklets], IdentityState, Lag]:
     """Inverse of ``encode``. Raises InvalidInputError for anything else."""
     try:
         snapshot = msgspec.msgpack.decode(data, type=_Snapshot, dec_hook=_decode_array)
@@ -68,16 +82,20 @@ def decode(data: bytes) -> tuple[int, dict[str, CameraTracklets], IdentityState]
             f"tracker snapshot of version {snapshot.version}, this program reads {_VERSION}: "
             "start the task from its beginning"
         )
-    gallery = Gallery(snapshot.model, snapshot.vectors_per_person, snapshot.entries)
+    gallery = Gallery(
+        snapshot.model, snapshot.vectors_per_person, snapshot.looks, snapshot.average_look
+    )
     state = IdentityState(
         people=snapshot.people,
         gallery=gallery,
         links=snapshot.links,
-        apart=set(snapshot.apart),
-        together_s=dict(snapshot.together_s),
+        together=dict(snapshot.together),
+        stories={s.pair: s for s in snapshot.stories},
+        biases=snapshot.biases,
+        detection=snapshot.detection,
         time_ns=snapshot.time_ns,
     )
-    return snapshot.set_index, snapshot.tracklets, state
+    return snapshot.set_index, snapshot.tracklets, state, snapshot.lag
 
 
 def _encode_array(value: Any) -> Any:

@@ -16,10 +16,17 @@ from plugins.tracking.crops import ChosenCrop, choose_crops
 from plugins.tracking.gallery import Gallery, unit
 from plugins.tracking.identities import identify
 from plugins.tracking.identity_state import IdentityState, Looks, View
+from plugins.tracking.lag import Lag
 from plugins.tracking.matching import Look
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import People, Person
-from plugins.tracking.results import PersonPosition, SetResult
+from plugins.tracking.results import (
+    Correction,
+    IdentityDecision,
+    PersonPosition,
+    SetResult,
+    SettledSet,
+)
 from plugins.tracking.standing import Standing, locate
 from plugins.tracking.tracklets import CameraTracklets, Tracklet, boxes_of
 from plugins.tracking.trajectories import uncertainty_m
@@ -55,6 +62,7 @@ class Tracker:
         self._tracklets = {camera_id: CameraTracklets() for camera_id in self._planes}
         gallery = Gallery(embedding_model, parameters.vectors_per_person)
         self._state = IdentityState(People(identity_seed), gallery)
+        self._lag = Lag()
         self._set_index = -1
         self._pending: _PendingSet | None = None
 
@@ -73,7 +81,9 @@ class Tracker:
             tracklets.step(detections.get(camera_id), media_time_ns, self._parameters)
             if camera_id in detections:
                 observed[camera_id] = tracklets.observed(media_time_ns)
-        crops = choose_crops(observed, self._planes, media_time_ns, self._parameters)
+        confirmed = {c: [t for t in seen if t.is_confirmed] for c, seen in observed.items()}
+        doubtful = self._state.doubtful_tracklets()
+        crops = choose_crops(confirmed, self._planes, media_time_ns, self._parameters, doubtful)
         self._pending = _PendingSet(media_time_ns, observed, crops)
         return [crop.request for crop in crops]
 
@@ -97,11 +107,25 @@ class Tracker:
         )
         tracks: dict[str, list[Track]] = {camera_id: [] for camera_id in self._planes}
         tracks |= {view.camera_id: self._tracks(view, pending.time_ns) for view in views}
-        return SetResult(tracks, self._positions(views), decisions)
+        positions = self._positions(views)
+        corrections = self._correct(decisions, pending.time_ns)
+        self._lag.held.append(SettledSet(self._set_index, pending.time_ns, tracks, positions))
+        lag_ns = int(self._parameters.lag_s * NS_PER_S)
+        settled = self._lag.release(pending.time_ns - lag_ns)
+        return SetResult(tracks, positions, decisions, settled, corrections)
 
-    def use_embedding_model(self, embedding_model: str) -> None:
-        """From now on embeddings are another model's; what the old one gave is dropped."""
+    def finish(self) -> tuple[SettledSet, ...]:
+        """The sets still inside the lag, final now. Call it once, after the last set."""
+        return self._lag.release(self._state.time_ns)
+
+    def use_embedding_model(
+        self, embedding_model: str, parameters: TrackingParameters | None = None
+    ) -> None:
+        """From now on embeddings are this model's, and ``parameters`` fit it; what another one
+        gave is dropped.
+        """
         self._state.gallery.use_model(embedding_model)
+        self._parameters = parameters or self._parameters
 
     def embeddings_of(self, global_ids: Collection[str]) -> dict[str, npt.NDArray[np.float32]]:
         """The mean look (D,) of each of these people who has been embedded, of length 1."""
@@ -120,7 +144,7 @@ class Tracker:
         """
         if self._pending is not None:
             raise InvalidInputError("a set is half done: call identify before snapshot")
-        return snapshots.encode(self._set_index, self._tracklets, self._state)
+        return snapshots.encode(self._set_index, self._tracklets, self._state, self._lag)
 
     @classmethod
     def restore(
@@ -130,12 +154,25 @@ class Tracker:
 
         Cameras may come and go: those the snapshot does not know begin empty.
         """
-        set_index, tracklets, state = snapshots.decode(data)
+        set_index, tracklets, state, lag = snapshots.decode(data)
         tracker = cls(cameras, parameters, state.people.identity_seed, state.gallery.model)
-        tracker._set_index, tracker._state = set_index, state
+        tracker._set_index, tracker._state, tracker._lag = set_index, state, lag
         for camera_id in tracker._tracklets:
             tracker._tracklets[camera_id] = tracklets.get(camera_id, CameraTracklets())
         return tracker
+
+    def _correct(self, decisions: list[IdentityDecision], time_ns: int) -> tuple[Correction, ...]:
+        """Lets the held sets know who was somebody else."""
+        found: list[Correction | None] = []
+        exchanged = [d for d in decisions if d.verdict == "corrected"]
+        # Each exchange is told twice, once for each of the two.
+        for d in exchanged[::2]:
+            since_ns = time_ns - round((d.seconds or 0.0) * NS_PER_S)
+            found.append(self._lag.exchange(str(d.other_global_id), d.global_id, since_ns))
+        for d in decisions:
+            if d.verdict == "merged" and d.other_global_id is not None:
+                self._lag.rename({d.other_global_id: d.global_id}, 0)
+        return tuple(correction for correction in found if correction is not None)
 
     def _check_order(
         self, set_index: int, media_time_ns: int, detections: Mapping[str, Detections]
@@ -164,7 +201,11 @@ class Tracker:
 
     def _tracks(self, view: View, time_ns: int) -> list[Track]:
         time = to_rfc3339(time_ns)
-        return [self._track(view, row, time_ns, time) for row in range(len(view.tracklets))]
+        return [
+            self._track(view, row, time_ns, time)
+            for row, tracklet in enumerate(view.tracklets)
+            if tracklet.is_confirmed or self._state.person_of(view.camera_id, tracklet.track_id)
+        ]
 
     def _track(self, view: View, row: int, time_ns: int, time: str) -> Track:
         tracklet = view.tracklets[row]
@@ -216,7 +257,7 @@ class Tracker:
         unseen_s = (self._state.time_ns - person.seen_ns) / NS_PER_S
         return (
             person.has_place
-            and person.support >= self._parameters.min_support
+            and person.existence >= self._parameters.shown_existence
             and unseen_s <= self._parameters.shown_unseen_s
             and uncertainty_m(person.cov) <= self._parameters.max_uncertainty_m
         )
@@ -238,7 +279,7 @@ def _looks(crops: list[ChosenCrop], embeddings: npt.NDArray[np.float32] | None) 
 
 
 def _position(person: Person, camera_ids: tuple[str, ...]) -> PersonPosition:
-    x, y, _, vx, vy = person.mean.tolist()
+    x, y, _, _, vx, vy = person.mean.tolist()
     return PersonPosition(
         global_id=person.global_id,
         position_m=(x, y),

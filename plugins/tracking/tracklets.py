@@ -68,8 +68,8 @@ class CameraTracklets:
             self.tracklets = [t for t in self.tracklets if t.is_confirmed or t.seen_ns == time_ns]
 
     def observed(self, time_ns: int) -> list[Tracklet]:
-        """Confirmed tracklets that were detected at ``time_ns``, in order of their id."""
-        return [t for t in self.tracklets if t.is_confirmed and t.seen_ns == time_ns]
+        """Tracklets that were detected at ``time_ns``, in order of their id."""
+        return [t for t in self.tracklets if t.seen_ns == time_ns]
 
     def _predict(self, time_ns: int) -> None:
         dt_s = max(0, time_ns - self.time_ns) / NS_PER_S if self.time_ns >= 0 else 0.0

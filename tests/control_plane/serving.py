@@ -129,7 +129,11 @@ def running_app(
 ) -> Iterator[Running]:
     """A control plane in a thread; ends with the block."""
     port = overrides.pop("port", None) or free_port()
-    values: dict[str, Any] = {"database_url": postgres_url(), "redis_url": redis_url()}
+    values: dict[str, Any] = {
+        "database_url": postgres_url(),
+        "redis_url": redis_url(),
+        "anonymous": True,
+    }
     settings = Settings(port=port, data_dir=folder, **values | overrides)
     app = create_app(
         settings,

@@ -186,6 +186,18 @@ def test_an_object_store_that_is_away_is_503_and_does_not_hide_the_environments(
         assert {e["has_data"] for e in listed} == {None}
 
 
+def test_recordings_that_cannot_be_used_do_not_hide_the_environments(tmp_path: Path) -> None:
+    """Such as a folder that is not there yet; whoever asks for dates is told."""
+
+    def refuse(_environment: Environment) -> dict[str, Any]:
+        raise InvalidInputError("there is no folder /recordings: make it")
+
+    with running_app(tmp_path, read_recordings=refuse) as app:
+        assert "make it" in error_of(app.http.get(f"{HALL}/date-ranges"), 400)["message"]
+        listed = app.http.get("/api/v1/environments").json()["environments"]
+        assert {e["has_data"] for e in listed} == {None}
+
+
 def test_every_kind_of_refusal_has_the_same_shape(app: Running) -> None:
     assert error_of(app.http.get("/api/v1/nothing"), 404)["code"] == "route_not_found"
     assert error_of(app.http.delete(f"{TASKS}/start"), 405)["code"] == "method_not_allowed"
@@ -291,9 +303,8 @@ def test_every_operation_is_documented_with_an_example(app: Running) -> None:
     assert len(operations) >= 16
     for operation in operations:
         answers = [r for code, r in operation["responses"].items() if code.startswith("2")]
-        contents = [c for answer in answers for c in answer["content"].values()]
-        is_text = "text/plain" in answers[0]["content"]
-        assert is_text or all(content.get("examples") for content in contents), operation
+        contents = [answer.get("content", {}).get("application/json") for answer in answers]
+        assert all(content.get("examples") for content in contents if content), operation
         assert operation["description"]
 
 

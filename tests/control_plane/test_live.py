@@ -16,7 +16,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from control_plane.feeds import Closing, Entry, Outbox
+from control_plane.outboxes import Closing, Outbox
+from control_plane.renderings import UpdateEntry
 from plugins.wire import decode_set
 from tests.control_plane.serving import Running, running_app, update_of
 from tests.services import free_port, start_redis
@@ -183,15 +184,20 @@ def test_garbage_is_answered_and_the_connection_stays(
         assert next_of(client, "pong")
 
 
-def test_a_message_of_ten_megabytes_closes_only_its_own_connection(app: Running) -> None:
+def test_a_message_of_ten_megabytes_is_answered_and_the_connection_stays(app: Running) -> None:
+    with opened(app, app.start()) as client:
+        client.send("x" * 10_000_000)
+        assert next_of(client, "error")["payload"]["code"] == "message_too_large"
+        say(client, "ping")
+        assert next_of(client, "pong")
+
+
+def test_a_message_of_twenty_megabytes_closes_only_its_own_connection(app: Running) -> None:
     task_id = app.start()
     with opened(app, task_id) as good, opened(app, task_id) as bad:
-        try:
-            bad.send("x" * 10_000_000)
-            _, code = rest_of(bad)
-            assert code == 1009
-        except ConnectionClosed:
-            pass  # the server may have closed while we were still sending
+        with suppress(ConnectionClosed):  # the server may close while we are still sending
+            bad.send("x" * 20_000_000)
+        assert rest_of(bad)[1] in {1006, 1009}
         say(good, "ping")
         assert next_of(good, "pong")
 
@@ -230,6 +236,7 @@ def test_a_task_that_has_ended_long_ago_shows_its_last_set_and_closes(app: Runni
     assert code == 1000
     assert [m["type"] for m in messages] == [
         "connection_established",
+        "frame_sync",
         "tracking_update",
         "status_update",
     ]
@@ -326,13 +333,18 @@ def run(scenario: Callable[[], Any]) -> None:
     asyncio.run(scenario())
 
 
+def entry(index: int, size: int = 1) -> UpdateEntry:
+    return UpdateEntry(index, b"x" * size, "task")
+
+
 def test_an_outbox_of_pictures_holds_the_newest_set_only() -> None:
     async def scenario() -> None:
         outbox = Outbox(kept=1, max_bytes=0)
-        for index in range(3):
-            outbox.put(Entry(index, b"x" * 1000))
-        assert await outbox.get() == Entry(2, b"x" * 1000)
-        assert outbox.skipped == 2
+        entries = [entry(index, 1000) for index in range(3)]
+        for one in entries:
+            outbox.put(one)
+        assert await outbox.get() is entries[2]
+        assert (outbox.offered, outbox.skipped) == (3, 2)
 
     run(scenario)
 
@@ -341,8 +353,8 @@ def test_an_outbox_of_updates_is_bounded_in_number_and_bytes() -> None:
     async def scenario() -> None:
         by_number, by_bytes = Outbox(kept=3, max_bytes=10**6), Outbox(kept=100, max_bytes=2500)
         for index in range(10):
-            by_number.put(Entry(index, "x"))
-            by_bytes.put(Entry(index, "x" * 1000))
+            by_number.put(entry(index))
+            by_bytes.put(entry(index, 1000))
         assert [(await by_number.get()).index for _ in range(3)] == [7, 8, 9]  # type: ignore[union-attr]
         assert [(await by_bytes.get()).index for _ in range(2)] == [8, 9]  # type: ignore[union-attr]
         assert (by_number.skipped, by_bytes.skipped) == (7, 8)
@@ -353,11 +365,24 @@ def test_an_outbox_of_updates_is_bounded_in_number_and_bytes() -> None:
 def test_an_outbox_says_replies_first_and_its_last_words_last() -> None:
     async def scenario() -> None:
         outbox = Outbox(kept=3, max_bytes=100)
-        outbox.put(Entry(0, "data"))
+        data = entry(0)
+        outbox.put(data)
         outbox.end("over", 1000, "ended")
         outbox.end("again", 1011, "")
         outbox.reply("pong")
         said = [await outbox.get() for _ in range(4)]
-        assert said == ["pong", Entry(0, "data"), "over", Closing(1000, "ended")]
+        assert said == ["pong", data, "over", Closing(1000, "ended")]
+
+    run(scenario)
+
+
+def test_an_outbox_at_half_the_rate_takes_every_other_set() -> None:
+    async def scenario() -> None:
+        outbox = Outbox(kept=9, max_bytes=10**6)
+        outbox.divisor = 2
+        for index in range(6):
+            outbox.put(entry(index))
+        assert [(await outbox.get()).index for _ in range(3)] == [0, 2, 4]  # type: ignore[union-attr]
+        assert outbox.skipped == 0
 
     run(scenario)

@@ -182,7 +182,7 @@ def one_node(path: Path, shape_in: list, shape_out: list, opset: int = 11) -> Pa
         (lambda p: p.write_bytes(b"junk"), "person_detector", "yolox", None, "not a readable ONNX"),
         (lambda _: None, "person_detector", "yolox", None, "no such file"),
         (yolox_file, "person_detector", "rtmdet", DETECTOR_SIZE, "no NonMaxSuppression"),
-        (yolox_file, "person_detector", "osnet", None, "choose one of rtmdet, yolox"),
+        (yolox_file, "person_detector", "osnet", None, "choose one of detr, rtmdet, yolox"),
         (yolox_file, "person_detector", "yolox", (128, 128), "fixed at 64x96"),
         (yolox_file, "person_reid", "osnet", None, "expects float32"),
         (osnet_file, "person_detector", "yolox", None, "expects float32"),

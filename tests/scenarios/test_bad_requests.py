@@ -27,7 +27,8 @@ def api(world) -> Iterator[httpx.Client]:
     """``spoton api`` over its own PostgreSQL and Redis; nobody works on its tasks."""
     port = free_port()
     services = {"DATABASE_URL": postgres_url(), "REDIS_URL": redis_url()}
-    settings = world.settings() | services | {"SPOTON_PORT": str(port)}
+    own = {"SPOTON_PORT": str(port), "SPOTON_ANONYMOUS": "true"}
+    settings = world.settings() | services | own
     with data_folder() as folder, (folder / "api.log").open("ab") as output:
         process = subprocess.Popen(
             [*SPOTON, "api"],

@@ -194,7 +194,9 @@ def assert_database_is_missed(stack: Stack) -> None:
 
 def services(stack: Stack) -> dict[str, str]:
     """Settings of a command that uses the services of a running stack."""
-    return {name.upper(): url for name, url in stack.urls().items()}
+    urls = {name.upper(): url for name, url in stack.urls().items()}
+    # Whoever shares a database needs the key of what is encrypted in it.
+    return urls | {"SPOTON_DATA_KEY_FILE": str(stack.data_dir / "data.key")}
 
 
 def test_recordings_that_come_slowly_and_break_off_are_waited_for(

@@ -58,6 +58,17 @@ def test_crops_grow_rare():
     assert times_asked(tracklet(), 45) == [0.0, 1.0, 3.0, 7.0, 15.0, 27.0, 39.0]
 
 
+def test_doubtful_people_are_looked_at_often():
+    """While it is open who a tracklet shows, its turn comes every 0.4 seconds."""
+    one = tracklet()
+    asked = [
+        i / 10
+        for i in range(12)
+        if choose_crops({"east": [one]}, PLANES, i * 100_000_000, PARAMETERS, {("east", 1)})
+    ]
+    assert asked == [0.0, 0.4, 0.8]
+
+
 def test_clearly_better_picture_is_asked_for_early():
     """Somebody who comes nearer is embedded again before their turn."""
     one = tracklet(box=(100.0, 100.0, 130.0, 160.0))

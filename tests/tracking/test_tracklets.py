@@ -23,11 +23,12 @@ def person(x, y=100.0):
 
 
 def feed(tracklets, sets, start=0):
-    """Ids seen in each set; None in ``sets`` is a missing picture."""
+    """Confirmed ids seen in each set; None in ``sets`` is a missing picture."""
     ids = []
     for i, detections in enumerate(sets, start):
         tracklets.step(detections, i * STEP_NS, PARAMETERS)
-        ids.append([t.track_id for t in tracklets.observed(i * STEP_NS)])
+        seen = tracklets.observed(i * STEP_NS)
+        ids.append([t.track_id for t in seen if t.is_confirmed])
     return ids
 
 

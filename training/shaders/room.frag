@@ -64,6 +64,28 @@ vec3 goods(vec2 p) {
   return mix(vec3(0.10), seen, abs(n.z) > 0.5 ? 1.0 : gap);
 }
 
+// The three below only stand in randomised scenes; their size follows from the first colour.
+vec3 chequered(vec2 p) {
+  vec2 q = p * (2.0 + 14.0 * hash(c1.xy)), stripe = step(0.5, fract(q));
+  return mix(c1, c2, hash(c1.yz) < 0.5 ? stripe.x : abs(stripe.x - stripe.y));
+}
+
+vec3 blotches(vec2 p) {
+  vec2 q = p * (0.7 + 9.0 * hash(c1.xz));
+  vec3 base = mix(c1, c2, smoothstep(0.35, 0.65, 0.65 * noise(q) + 0.35 * noise(q * 3.7)));
+  return mix(base, c1.zxy, step(0.72, noise(q * 1.9 + 7.0))) * (0.85 + 0.3 * noise(q * 11.0));
+}
+
+// A printed person: head, body, legs.
+vec3 likeness(vec2 p) {
+  float tall = 0.6 + 1.1 * hash(c1.xy);
+  vec2 q = vec2(fract(p.x / (0.55 * tall)) * 0.55 - 0.275, p.y / tall);
+  bool head = length((q - vec2(0.0, 0.88)) / vec2(0.055, 0.08)) < 1.0;
+  bool body = abs(q.x) < 0.14 && q.y > 0.46 && q.y < 0.79;
+  bool leg = abs(abs(q.x) - 0.065) < 0.05 && q.y > 0.06 && q.y <= 0.46;
+  return head ? vec3(0.8, 0.6, 0.48) : body ? c2 : leg ? c2.yzx * 0.6 : c1;
+}
+
 vec3 albedo() {
   if (kind == 1) return tiles(world.xy);
   if (kind == 2) return planks(world.xy);
@@ -72,6 +94,9 @@ vec3 albedo() {
   if (kind == 5) return goods(at);
   if (kind == 6) return mix(c1, c2, noise(vec2(at.x * 2.0, at.y * 40.0)));
   if (kind == 8) return mix(c1, c2, smoothstep(0.02, 0.0, abs(at.x - 0.05))) * (0.6 + at.y);
+  if (kind == 11) return chequered(at);
+  if (kind == 12) return blotches(at);
+  if (kind == 13) return likeness(at);
   return c1;
 }
 

@@ -4,7 +4,7 @@ A new kind of engine is one file here with an ``adapt`` and an independent ``ref
 """
 
 from plugins.errors import InvalidModelError
-from plugins.inference.layouts import clip, openvino_reid, osnet, rtmdet, yolox
+from plugins.inference.layouts import clip, detr, openvino_reid, osnet, rtmdet, yolox
 from plugins.inference.layouts.base import Layout
 
 LAYOUTS: dict[str, Layout] = {
@@ -12,6 +12,7 @@ LAYOUTS: dict[str, Layout] = {
     for layout in (
         rtmdet.LAYOUT,
         yolox.LAYOUT,
+        detr.LAYOUT,
         osnet.LAYOUT,
         openvino_reid.LAYOUT,
         clip.LAYOUT,

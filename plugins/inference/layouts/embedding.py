@@ -30,13 +30,16 @@ from plugins.inference.layouts.base import (
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """How a source wants its pixels: channel order, axis order, mean and std in 0..255."""
+    """How a source wants its pixels: channel order, axis order, mean and std in 0..255. Of several
+    outputs the embedding is the one called ``output``.
+    """
 
     layout: str
     is_bgr: bool = False
     channels_last: bool = False
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
+    output: str = ""
 
     def choose_size(self, source: onnx.ModelProto, wanted: SizeHW | None) -> SizeHW:
         """The file's size, after its input's shape has been checked."""
@@ -71,16 +74,20 @@ class PixelFormat:
         if self.std is not None:
             pixels = pixels / np.array(self.std, np.float32).reshape(3, 1, 1)
         tensor = pixels.transpose(1, 2, 0) if self.channels_last else pixels
-        vector = run_source(source, np.ascontiguousarray(tensor[None]), None)[0][0]
+        vector = run_source(
+            source, np.ascontiguousarray(tensor[None]), [self._output(source).name]
+        )[0][0]
         return normalised(vector), np.empty(0, np.float32)
 
     def _output(self, source: onnx.ModelProto) -> onnx.ValueInfoProto:
-        if len(source.graph.output) != 1:
+        named = [value for value in source.graph.output if value.name == self.output]
+        chosen = named or list(source.graph.output)
+        if len(chosen) != 1:
             raise InvalidModelError(
-                f"the file has {len(source.graph.output)} outputs, the layout {self.layout} "
+                f"the file has {len(chosen)} outputs, the layout {self.layout} "
                 "expects one embedding: choose the layout the file was exported in"
             )
-        output: onnx.ValueInfoProto = source.graph.output[0]
+        output: onnx.ValueInfoProto = chosen[0]
         expect_value(output, [None, None], self.layout)
         return output
 

@@ -1,0 +1,83 @@
+"""Which requests are the existing React frontend's.
+
+Most of its paths are its own. Some are the product's too; there ``frontend_dialect`` knows the
+frontend by what it sends, and hands its requests to handlers at paths of their own.
+"""
+
+from urllib.parse import parse_qs
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+
+from control_plane.dialect import (
+    dashboard,
+    live_figures,
+    persons,
+    playback,
+    sockets,
+    tasks,
+    viewers,
+)
+from control_plane.dialect.dashboard import ANALYTICS, FRONTEND
+
+SOCKETS = {
+    "/ws/tracking/": sockets.TRACKING,
+    "/ws/focus/": sockets.FOCUS,
+}
+FIGURES = tuple(
+    f"{ANALYTICS}/{name}"
+    for name in (
+        "dashboard",
+        "real-time/metrics",
+        "real-time/active-persons",
+        "real-time/camera-loads",
+    )
+)
+FRONTENDS_FILTERS = {"window_hours", "uptime_days"}
+PRODUCTS_FILTERS = {"start_time", "end_time"}
+
+
+def frontend_dialect(app: ASGIApp) -> ASGIApp:
+    """Middleware, the outermost: routes what the frontend asks of a shared path anew."""
+
+    async def chosen(scope: Scope, receive: Receive, send: Send) -> None:
+        path = frontends_path(scope)
+        if path is None:
+            await app(scope, receive, send)
+            return
+        scope["path"] = path
+        scope["raw_path"] = path.encode()
+        await scope["litestar_app"].asgi_router(scope, receive, send)
+
+    return chosen
+
+
+def frontends_path(scope: Scope) -> str | None:
+    """Where the frontend's handler of a shared path is; None where the product's is meant."""
+    query = set(parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    path = scope["path"]
+    if scope["type"] == ScopeType.WEBSOCKET:
+        if "tab_id" not in query:
+            return None
+        found = (new + path.removeprefix(old) for old, new in SOCKETS.items() if old in path)
+        return next(found, None)
+    if path not in FIGURES or not _is_frontends(scope, query):
+        return None
+    return f"{FRONTEND}/{path.removeprefix(ANALYTICS + '/')}"
+
+
+def _is_frontends(scope: Scope, query: set[str]) -> bool:
+    """The frontend sends no token, and never the product's filters."""
+    has_token = any(name == b"authorization" for name, _ in scope["headers"])
+    return bool(query & FRONTENDS_FILTERS) or not (has_token or query & PRODUCTS_FILTERS)
+
+
+HANDLERS: list[ControllerRouterHandler] = [
+    *tasks.HANDLERS,
+    *playback.HANDLERS,
+    *viewers.HANDLERS,
+    *persons.HANDLERS,
+    *dashboard.HANDLERS,
+    *live_figures.HANDLERS,
+    *sockets.HANDLERS,
+]

@@ -1,0 +1,87 @@
+"""What found and missed boxes teach: who exists, and how each camera errs."""
+
+import numpy as np
+
+from plugins.tracking.identity_state import IdentityState, View
+from plugins.tracking.joint import Matched
+from plugins.tracking.parameters import TrackingParameters
+from plugins.tracking.people import Person
+
+_MOST_EXISTENCE = 6.0
+_REAL_EXISTENCE = 1.0
+_LARGEST_RESIDUAL, _LARGEST_BIAS = 0.2, 0.15
+_BIAS_DECAY = 0.2
+_SURE_EXISTENCE = 3.0
+_WHOLLY_INSIDE = 0.95
+_LEAST_RATE, _MOST_RATE = np.array([0.4, 0.2]), np.array([0.98, 1.0])
+
+
+def weigh_existence(
+    active: list[Person], matched: list[Matched], dt_s: float, parameters: TrackingParameters
+) -> None:
+    """Each camera's box, or lack of one where one was likely, tells whether a person is there: the
+    existence of a labelled Bernoulli track (Reuter et al. 2014), kept as log-odds.
+    """
+    change = np.zeros(len(active))
+    order = np.lexsort(([-p.number for p in active], [p.existence for p in active])).argsort()
+    for m in matched:
+        missed = ~m.has_box
+        # A box that somebody stronger without one could have had says little for who has it.
+        rivals = missed[:, None] & (order[:, None] > order[m.people][None])
+        other = np.where(rivals, m.ratios[:, m.boxes], 0.0).max(axis=0, initial=0.0)
+        change[m.people] += np.clip(
+            m.ratio - other, -parameters.box_evidence, parameters.box_evidence
+        )
+        change += np.where(missed, np.log(1 - m.detection), 0.0)
+    share = min(1.0, dt_s / parameters.existence_s)
+    for person, value in zip(active, change.tolist(), strict=True):
+        person.existence = min(person.existence + share * value, _MOST_EXISTENCE)
+        person.is_real |= person.existence >= _REAL_EXISTENCE
+
+
+def learn_biases(
+    state: IdentityState,
+    views: list[View],
+    matched: list[Matched],
+    dt_s: float,
+    parameters: TrackingParameters,
+) -> None:
+    """Each camera's boxes err in a way of their own; only what several cameras say can tell."""
+    if not matched:
+        return
+    count = sum((m.has_box for m in matched), np.zeros(len(matched[0].ratios)))
+    for view, m in zip(views, matched, strict=True):
+        told = count[m.people] >= 2
+        if told.any():
+            bias = state.biases[view.camera_id]
+            share = min(1.0, dt_s * int(told.sum()) / parameters.bias_s)
+            residual = np.clip(m.residual[told], -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL).mean(axis=0)
+            state.biases[view.camera_id] = np.clip(
+                bias + share * (residual - 0.2 * bias), -0.15, 0.15
+            )
+
+
+def learn_detection(
+    state: IdentityState,
+    views: list[View],
+    active: list[Person],
+    matched: list[Matched],
+    *,
+    dt_s: float,
+    parameters: TrackingParameters,
+) -> None:
+    """How often each camera detects people who surely exist, in full view and behind others: the
+    least-mean-squares rule on what was expected and what was found.
+    """
+    is_sure = np.array([p.existence >= _SURE_EXISTENCE for p in active], dtype=bool)
+    for view, m in zip(views, matched, strict=True):
+        told = is_sure & (m.seen.inside >= _WHOLLY_INSIDE)
+        if not told.any():
+            continue
+        rate = state.detection[view.camera_id]
+        error = (m.has_box.astype(np.float64) - m.detection)[told]
+        share = dt_s / parameters.detection_s
+        by = np.stack([np.ones(len(error)), -rate[0] * m.seen.hidden[told]])
+        state.detection[view.camera_id] = np.clip(
+            rate + share * np.array([1.0, 3.0]) * (by @ error), _LEAST_RATE, _MOST_RATE
+        )

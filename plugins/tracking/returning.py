@@ -1,0 +1,108 @@
+"""Somebody new who is somebody lost: near enough, soon enough, of the same size.
+
+In the middle of a well-seen room people do not begin. Once a new person is certain to exist, the
+chance that a lost one has walked there is held against the chance that somebody arrived.
+"""
+
+import numpy as np
+
+from plugins.frames import NS_PER_S
+from plugins.tracking.camera_plane import FloatArray
+from plugins.tracking.identity_state import IdentityState
+from plugins.tracking.parameters import TrackingParameters
+from plugins.tracking.people import Person
+from plugins.tracking.results import IdentityDecision
+
+_TURN_S = 1.0
+_SIZE = slice(2, 4)
+_SIZE_SPREAD = np.diag([0.09**2, 0.08**2])
+_LOST_S = 0.2
+_OVERLAP_S = 1.0
+
+
+def take_back(state: IdentityState, parameters: TrackingParameters) -> list[IdentityDecision]:
+    """Makes new people, now that they surely exist, the lost ones they most likely are."""
+    decisions: list[IdentityDecision] = []
+    for person in _young(state, parameters):
+        person.is_known = True
+        odds = {
+            p.number: _log_odds(p, person, parameters)
+            for p in state.lost(_LOST_S)
+            if p.is_known
+            and p.has_place
+            and p.born_ns < person.born_ns
+            # Two who were seen at once for long are two.
+            and p.seen_ns <= person.born_ns + _OVERLAP_S * NS_PER_S
+        }
+        best = max(odds, key=lambda n: (odds[n], -n), default=None)
+        if best is None or odds[best] < 0 or _looks_different(state, best, person, parameters):
+            continue
+        decisions.append(_taken_back(state, state.people.persons[best], person, odds[best]))
+    return decisions
+
+
+def _young(state: IdentityState, parameters: TrackingParameters) -> list[Person]:
+    """Those who exist and have not for long."""
+    since_ns = state.time_ns - int(parameters.reconsider_s * NS_PER_S)
+    return [
+        p
+        for p in state.people.persons.values()
+        if p.has_place
+        and p.seen_ns == state.time_ns
+        and p.existence >= parameters.shown_existence
+        and (p.born_ns >= since_ns or not p.is_known)
+    ]
+
+
+def _log_odds(lost: Person, new: Person, parameters: TrackingParameters) -> float:
+    """That ``lost`` has become ``new``, against an arrival anywhere."""
+    gap_s = max(0.0, (new.time_ns - lost.time_ns) / NS_PER_S)
+    # Velocity forgets itself in a while (an Ornstein-Uhlenbeck walk).
+    drift_s2 = 2 * _TURN_S * (gap_s - _TURN_S * (1 - np.exp(-gap_s / _TURN_S)))
+    place = (
+        lost.cov[:2, :2]
+        + new.cov[:2, :2]
+        + np.eye(2) * (parameters.walking_speed_mps**2 * drift_s2 + parameters.position_bias_m**2)
+    )
+    size = lost.cov[_SIZE, _SIZE] + new.cov[_SIZE, _SIZE] + np.diag([0.03**2, 0.05**2])
+    same = _log_density(lost.mean[:2] - new.mean[:2], place)
+    same += _log_density(lost.mean[_SIZE] - new.mean[_SIZE], size)
+    anybody = _log_density(np.zeros(2), 2 * _SIZE_SPREAD + new.cov[_SIZE, _SIZE])
+    return same - anybody - float(np.log(parameters.arrivals_per_m2))
+
+
+def _log_density(residual: FloatArray, cov: FloatArray) -> float:
+    squared = float(residual @ np.linalg.solve(cov, residual))
+    return -0.5 * (squared + float(np.linalg.slogdet(2 * np.pi * cov)[1]))
+
+
+def _looks_different(
+    state: IdentityState, lost: int, new: Person, parameters: TrackingParameters
+) -> bool:
+    first, second = state.gallery.mean(lost), state.gallery.mean(new.number)
+    if first is None:
+        return False
+    # Where there are pictures, place and size alone do not make anybody the same.
+    return second is None or float(first @ second) < parameters.same_cosine
+
+
+def _taken_back(
+    state: IdentityState, lost: Person, new: Person, log_odds: float
+) -> IdentityDecision:
+    camera_id, track_id = state.seen_by(new.number)
+    metres = float(np.linalg.norm(lost.mean[:2] - new.mean[:2]))
+    seconds = (new.born_ns - lost.seen_ns) / NS_PER_S
+    lost.mean, lost.cov, lost.time_ns, lost.seen_ns = new.mean, new.cov, new.time_ns, new.seen_ns
+    lost.existence = new.existence
+    state.rename(lost.number, new.number)
+    return IdentityDecision(
+        camera_id=camera_id,
+        track_id=track_id,
+        global_id=lost.global_id,
+        other_global_id=new.global_id,
+        verdict="merged",
+        metres=metres,
+        seconds=seconds,
+        log_likelihood=log_odds,
+        reason="was lost near here a moment ago and is of this size",
+    )

@@ -1,0 +1,167 @@
+"""What clients and services do wrong, over a real server: the others and the connection go on."""
+
+import json
+import socket
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from control_plane.deltas import apply_delta
+from control_plane.store import Store
+from plugins.wire import decode_set
+from tests.control_plane.serving import running_app
+from tests.control_plane.test_live import (
+    next_of,
+    next_set,
+    opened,
+    rest_of,
+    run,
+)
+from tests.services import free_port, start_redis
+
+
+def test_deltas_on_request_add_up_to_the_updates(app):
+    """Two clients see the same, one of them by what changed."""
+    task_id = app.start()
+    app.worker.publish(task_id, 0, with_pictures=False)
+    with opened(app, task_id) as whole, opened(app, task_id, query="?delta=true") as delta:
+        payload = next_of(delta, "tracking_update")["payload"]
+        assert payload == next_of(whole, "tracking_update")["payload"]
+        for index in range(1, 6):
+            app.worker.publish(task_id, index, with_pictures=False)
+            message = next_of(delta, "tracking_update")
+            assert message["delta_since"] == index - 1
+            payload = apply_delta(payload, message["payload"])
+            assert payload == next_of(whole, "tracking_update")["payload"]
+
+
+def test_crops_are_linked_on_request(app):
+    task_id = app.start()
+    app.worker.publish(task_id, 0)
+    with opened(app, task_id, query="?crops=true") as client:
+        view = next_of(client, "tracking_update")["payload"]["cameras"]["h1"]
+    assert set(view["cropped_persons"]) == {t["global_id"] for t in view["tracks"]}
+    url = next(iter(view["cropped_persons"].values()))
+    assert app.http.get(url).headers["content-type"] == "image/jpeg"
+
+
+def test_a_smaller_quality_is_given_on_request_and_a_senseless_one_is_an_error(app):
+    task_id = app.start()
+    message = app.worker.publish(task_id, 0)
+    with opened(app, task_id, "frames", "?quality=quarter") as client:
+        assert next_of(client, "frame_sync")["payload"]["quality"] == "quarter"
+        small = next_set(client)
+    assert len(small) < len(message)
+    assert decode_set(small).metadata_json == decode_set(message).metadata_json
+    with opened(app, task_id, "frames", "?quality=best") as client:
+        assert next_of(client, "error")["payload"]["code"] == "invalid_quality"
+        assert next_set(client) == message
+
+
+def test_what_is_not_kept_any_more_is_told_to_who_resumes(app):
+    task_id = app.start()
+    for index in range(50):
+        app.worker.publish(task_id, index)
+    with opened(app, task_id, "frames", "?since=3") as client:
+        sync = next_of(client, "frame_sync")["payload"]
+        first = decode_set(next_set(client)).frame_index
+    assert sync["reason"] == "not_kept"
+    assert sync["missed_sets"] == first - 4 > 0
+
+
+def test_a_storm_of_connections_does_not_disturb_who_is_there(app):
+    """A hundred and fifty come at once, each is greeted; the first goes on getting every set."""
+    task_id = app.start()
+    greeted = []
+
+    def come():
+        with opened(app, task_id) as client:
+            greeted.append(next_of(client, "connection_established")["task_id"])
+
+    with opened(app, task_id) as client:
+        next_of(client, "status_update")
+        threads = [threading.Thread(target=come) for _ in range(150)]
+        for thread in threads:
+            thread.start()
+        for index in range(20):
+            app.worker.publish(task_id, index, with_pictures=False)
+            update = next_of(client, "tracking_update")
+            assert update["payload"]["global_frame_index"] == index
+        for thread in threads:
+            thread.join(60)
+    assert greeted == [task_id] * 150
+
+
+def test_a_task_that_fails_while_watched_says_so_and_closes(app):
+    task_id = app.start()
+
+    async def fail():
+        store = Store(app.settings.database_url)
+        await store.set_status(task_id, "FAILED", "the worker died 5 times")
+        await store.close()
+
+    with opened(app, task_id) as client, opened(app, task_id, "focus") as focus:
+        next_of(client, "status_update")
+        run(fail)
+        for one in (client, focus):
+            messages, code = rest_of(one)
+            assert code == 1000
+            assert messages[-1]["payload"]["status"] == "FAILED"
+            assert "died" in messages[-1]["payload"]["error"]
+
+
+def test_the_gap_that_a_restart_of_redis_leaves_is_announced(tmp_path: Path):
+    port = free_port()
+    redis = start_redis(port)
+    with running_app(tmp_path, redis_url=f"redis://127.0.0.1:{port}/0") as app:
+        task_id = app.start()
+        with opened(app, task_id, "frames") as client:
+            app.worker.publish(task_id, 0)
+            next_set(client)
+            redis.terminate()
+            redis.wait()
+            assert next_of(client, "error")["payload"]["code"] == "redis_unavailable"
+            again = start_redis(port)
+            message = app.worker.publish(task_id, 5)
+            sync = next_of(client, "frame_sync")["payload"]
+            assert (sync["reason"], sync["missed_sets"]) == ("redis_was_away", 4)
+            assert next_set(client) == message
+            again.terminate()
+            again.wait()
+
+
+def test_a_slow_client_is_given_smaller_pictures_and_the_others_all_of_them(app):
+    """It reads a set a second of ten; whoever reads on gets each set, whole."""
+    task_id = app.start()
+    told: list[str] = []
+    is_over = threading.Event()
+
+    def dawdle(client):
+        with suppress(ConnectionClosed, TimeoutError):
+            while not is_over.is_set():
+                message = client.recv(timeout=20)
+                if isinstance(message, str) and json.loads(message)["type"] == "frame_sync":
+                    told.append(json.loads(message)["payload"]["quality"])
+                time.sleep(0.2)
+
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    line.connect(("127.0.0.1", app.settings.port))
+    url = f"{app.ws_url}/ws/frames/{task_id}"
+    slow = connect(url, sock=line, max_size=None, max_queue=1, close_timeout=0.2)
+    thread = threading.Thread(target=dawdle, args=(slow,))
+    with slow, opened(app, task_id, "frames") as quick:
+        next_of(quick, "status_update")
+        thread.start()
+        for index in range(400):
+            message = app.worker.publish(task_id, index, padding=500_000)
+            assert next_set(quick) == message
+            if "half" in told:
+                break
+        is_over.set()
+    thread.join(30)
+    assert "half" in told
