@@ -12,7 +12,7 @@ from plugins.tracking.people import Person, stacked
 from plugins.tracking.recognition import Recognition, recognise
 from plugins.tracking.results import IdentityDecision, Verdict
 from plugins.tracking.settling import gate
-from plugins.tracking.tracklets import Tracklet, boxes_of
+from plugins.tracking.tracklets import Tracklet
 from plugins.tracking.trajectories import uncertainty_m
 
 _SAME_BODY_COVER = 0.6
@@ -91,10 +91,16 @@ def _ripe(
     """Tracklets (by view and row) that have waited long enough and repeat nobody's box."""
     ripe: list[tuple[float, str, int, View, int]] = []
     for view in views:
-        repeats = _repeats(state, view, parameters)
-        for row, tracklet in enumerate(view.tracklets):
-            link = state.link(view.camera_id, tracklet.track_id)
-            if not tracklet.is_confirmed or link.person is not None or repeats[row]:
+        nobodies = [
+            row
+            for row, tracklet in enumerate(view.tracklets)
+            if tracklet.is_confirmed
+            and state.link(view.camera_id, tracklet.track_id).person is None
+        ]
+        repeats = _repeats(state, view, parameters) if nobodies else []
+        for row in nobodies:
+            tracklet = view.tracklets[row]
+            if repeats[row]:
                 continue
             age_s = (state.time_ns - tracklet.born_ns) / NS_PER_S
             is_valid = bool(view.standing.is_valid[row])
@@ -109,7 +115,7 @@ def _ripe(
 
 def _repeats(state: IdentityState, view: View, parameters: TrackingParameters) -> list[bool]:
     """Which tracklets (N,) show a body that another tracklet of this camera shows already."""
-    boxes = boxes_of(view.tracklets)
+    boxes = view.boxes_xyxy
     shared = covered(boxes, boxes)
     shared = np.maximum(shared, shared.T)
     people = [state.person_of(view.camera_id, t.track_id) for t in view.tracklets]

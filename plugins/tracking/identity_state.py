@@ -1,6 +1,7 @@
 """What the stages of identification share: people, their looks, and which tracklet is whom."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from plugins.frames import NS_PER_S
 from plugins.tracking.camera_plane import CameraPlane, FloatArray
@@ -8,22 +9,32 @@ from plugins.tracking.gallery import Gallery
 from plugins.tracking.matching import Link, Look
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import People, Person
-from plugins.tracking.standing import Standing
+from plugins.tracking.standing import Standing, locate
 from plugins.tracking.swaps import Story
-from plugins.tracking.tracklets import Tracklet
+from plugins.tracking.tracklets import Tracklet, boxes_of
 
 Pair = tuple[int, int]
 _DOUBTFUL = -3.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
-    """One camera's picture of this set: its confirmed tracklets (N), and where each stands."""
+    """One camera's picture of this set: its tracklets (N), and where each stands."""
 
     camera_id: str
     tracklets: list[Tracklet]
-    standing: Standing
     plane: CameraPlane
+    parameters: TrackingParameters
+
+    @cached_property
+    def boxes_xyxy(self) -> FloatArray:
+        """The tracklets' boxes (N, 4)."""
+        return boxes_of(self.tracklets)
+
+    @cached_property
+    def standing(self) -> Standing:
+        """Where each would stand by its box alone; most sets never ask."""
+        return locate(self.boxes_xyxy, self.plane, self.parameters)
 
     def place_m(self, row: int) -> FloatArray | None:
         """Floor position (2,) of a tracklet, None where the floor is not mapped."""

@@ -14,7 +14,6 @@ from plugins.tracking.joint import Matched
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
-from plugins.tracking.tracklets import boxes_of
 
 _TWO_BOXES = 2.5
 _SAME_PLACE_M = 0.25
@@ -87,7 +86,7 @@ def _two_or_one(views: list[View], matched: list[Matched], a: int, b: int) -> fl
 
 def _nested(view: View, a: int, b: int) -> float:
     """How much of the smaller of two boxes lies within the other, from half of it on: 0..1."""
-    pair: FloatArray = boxes_of([view.tracklets[a], view.tracklets[b]])
+    pair: FloatArray = view.boxes_xyxy[[a, b]]
     shared = float(covered(pair, pair)[[0, 1], [1, 0]].max())
     return min(1.0, max(0.0, 2.0 * shared - 1.0))
 

@@ -16,7 +16,7 @@ from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
 from plugins.tracking.sight import EDGES, measure
 from plugins.tracking.swaps import follow
-from plugins.tracking.tracklets import Tracklet, boxes_of
+from plugins.tracking.tracklets import Tracklet
 from plugins.tracking.trajectories import slowed
 from plugins.tracking.unmixing import unmix
 
@@ -42,9 +42,9 @@ def settle(
     sights = []
     for view in views:
         links = _links(state, view)
-        doubt(links, boxes_of(view.tracklets), dt_s, parameters)
+        doubt(links, view.boxes_xyxy, dt_s, parameters)
         _look(state, view, links, looks, numbers=numbers, parameters=parameters)
-        boxes = measure(boxes_of(view.tracklets), view.plane)
+        boxes = measure(view.boxes_xyxy, view.plane)
         bias = state.biases.setdefault(view.camera_id, np.zeros(EDGES))
         odds = prior(links, numbers, parameters)
         # A person who may not exist gets no box that one who surely does could have had.

@@ -27,8 +27,7 @@ from plugins.tracking.results import (
     SetResult,
     SettledSet,
 )
-from plugins.tracking.standing import Standing, locate
-from plugins.tracking.tracklets import CameraTracklets, Tracklet, boxes_of
+from plugins.tracking.tracklets import CameraTracklets, Tracklet
 from plugins.tracking.trajectories import uncertainty_m
 
 _PERSON_CLASS = 0
@@ -98,7 +97,7 @@ class Tracker:
         looks = _looks(pending.crops, embeddings)
         self._pending = None
         views = [
-            View(camera_id, tracklets, self._locate(camera_id, tracklets), self._planes[camera_id])
+            View(camera_id, tracklets, self._planes[camera_id], self._parameters)
             for camera_id, tracklets in pending.observed.items()
         ]
         living = {c: {t.track_id for t in s.tracklets} for c, s in self._tracklets.items()}
@@ -195,9 +194,6 @@ class Tracker:
         if self._pending is None:
             raise InvalidInputError("no set to identify: call associate first")
         return self._pending
-
-    def _locate(self, camera_id: str, tracklets: list[Tracklet]) -> Standing:
-        return locate(boxes_of(tracklets), self._planes[camera_id], self._parameters)
 
     def _tracks(self, view: View, time_ns: int) -> list[Track]:
         time = to_rfc3339(time_ns)

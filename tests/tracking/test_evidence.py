@@ -9,12 +9,11 @@ from plugins.tracking.joint import Matched
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import People
 from plugins.tracking.sight import EDGES, Visibility
-from plugins.tracking.standing import Standing
 from tests.tracking.world import camera
 
 PARAMETERS = TrackingParameters()
 PLANE = camera((0.0, -4.0, 2.5), (0.0, 0.0), 600.0)
-VIEW = View("c1", [], Standing(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros(0, bool)), PLANE)
+VIEW = View("c1", [], PLANE, TrackingParameters())
 
 
 def always(_):
