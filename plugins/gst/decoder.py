@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -63,7 +64,7 @@ class H264Decoder:
         self._pipeline = launch(
             f"appsrc name=in format=time block=true max-bytes=0 max-buffers=8"
             f" caps={ACCESS_UNIT_CAPS} ! h264parse ! avdec_h264 max-threads=1 max-errors=-1"
-            " ! videoconvert n-threads=1 ! video/x-raw,format=I420"
+            " ! videoconvert n-threads=1 ! video/x-raw,format={I420,Y444}"
             " ! appsink name=out sync=false max-buffers=2"
         )
         self._input = self._pipeline.get_by_name("in")
@@ -111,6 +112,8 @@ class H264Decoder:
 def packed_i420(buffer: Any, caps: Any) -> npt.NDArray[np.uint8]:
     """The only copy of the picture: (height * 3 // 2, width) uint8 without row padding, width and
     height made even by dropping the last column or row.
+
+    The chroma of 4:4:4 is halved here: two by two samples become their mean.
     """
     planes = _planes(buffer, GstVideo.VideoInfo.new_from_caps(caps))
     height, width = planes[0].rows, planes[0].columns
@@ -121,10 +124,17 @@ def packed_i420(buffer: Any, caps: Any) -> npt.NDArray[np.uint8]:
         raise MemoryError("GStreamer could not map a decoded frame")
     try:
         for target, plane in zip((packed[:height], *chroma), planes, strict=True):
-            target[:] = _view(mapped.data, plane)
+            _copy(_view(mapped.data, plane), target)
     finally:
         buffer.unmap(mapped)
     return packed
+
+
+def _copy(plane: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8]) -> None:
+    if plane.shape == target.shape:
+        target[:] = plane
+    else:
+        cv2.resize(plane, target.shape[::-1], dst=target, interpolation=cv2.INTER_AREA)
 
 
 def _view(memory: Any, plane: _Plane) -> npt.NDArray[np.uint8]:
@@ -135,10 +145,11 @@ def _view(memory: Any, plane: _Plane) -> npt.NDArray[np.uint8]:
 def _planes(buffer: Any, info: Any) -> tuple[_Plane, _Plane, _Plane]:
     """The decoder's own layout where the buffer carries one, else the format's default."""
     layout = GstVideo.buffer_get_video_meta(buffer) or info
-    rows, columns = info.height // 2, info.width // 2
+    rows, columns = info.height // 2 * 2, info.width // 2 * 2
+    share = 1 if info.finfo.name == "Y444" else 2
     offset, stride = layout.offset, layout.stride
     return (
-        _Plane(offset[0], stride[0], rows * 2, columns * 2),
-        _Plane(offset[1], stride[1], rows, columns),
-        _Plane(offset[2], stride[2], rows, columns),
+        _Plane(offset[0], stride[0], rows, columns),
+        _Plane(offset[1], stride[1], rows // share, columns // share),
+        _Plane(offset[2], stride[2], rows // share, columns // share),
     )

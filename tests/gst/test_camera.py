@@ -63,9 +63,12 @@ def test_other_size_and_rate_follow_in_the_same_camera(tmp_path: Path, good: Pat
 
 
 def test_odd_sizes_are_cropped_to_even(tmp_path: Path) -> None:
-    """4:4:4 video of 321x241 becomes I420 of 320x240."""
+    """4:4:4 video of 321x241 becomes I420 of 320x240, its colours included."""
     path = write_video(tmp_path / "odd.mp4", 10, 10, 321, 241, pixel_format="Y444")
     played = Player([clip(path, 10)]).play()
+    chroma = played.frames[0].i420[240:].reshape(2, 120, 160)
+    assert abs(chroma[0].astype(int) - 110).max() <= 3
+    assert abs(chroma[1].astype(int) - 140).max() <= 3
     assert played.numbers == list(range(10))
     assert {f.i420.shape for f in played.frames} == {(360, 320)}
     assert all(f.i420.flags.c_contiguous and f.i420.flags.owndata for f in played.frames)
