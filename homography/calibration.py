@@ -208,7 +208,9 @@ def _dlt(u: Array, x: Array) -> Array:
     design = np.zeros((len(u), 2, 9))
     design[:, 0, :3] = design[:, 1, 3:6] = p
     design[:, :, 6:] = -x[:, :, None] * p[:, None, :]
-    _, singular, Vt = np.linalg.svd(design.reshape(-1, 9))
+    # The triangle has the same singular values and right vectors, and nine rows at most.
+    triangle = np.linalg.qr(design.reshape(-1, 9), mode="r")
+    _, singular, Vt = np.linalg.svd(triangle)
     matrix = Vt[-1].reshape(3, 3)
     if singular[7] < _MIN_RANK_RATIO * singular[0] or np.linalg.cond(matrix) > _MAX_CONDITION:
         raise CalibrationError(

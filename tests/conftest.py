@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Before anything imports numpy, as `spoton` does: on small matrices, threads only wait for cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 
 
