@@ -12,6 +12,7 @@ from plugins.frames import NS_PER_S, FrameSet
 from plugins.messages import Playback, PlaybackCommand, commands_list, playback_key
 from plugins.playback import Pace, run_ahead
 from tests.services import redis_url
+from tests.waiting import wait_until
 
 PERIOD_NS = NS_PER_S // 10
 SETS = 60
@@ -47,13 +48,6 @@ def task():
     made.thread.join(5)
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
 def test_a_pause_holds_sets_back_and_play_goes_on_without_a_gap(task):
     task.collect(3)
     task.tell("pause")
@@ -71,8 +65,8 @@ def test_seeking_ahead_runs_there_without_waiting_or_dropping(task):
     """Every set on the way is processed; the one that was asked for is released, then it waits."""
     task.tell("pause")
     task.tell("seek", time_ns=40 * PERIOD_NS + 5)
-    wait_for(lambda: task.pace.released is not None and task.pace.released.index == 40)
-    wait_for(lambda: task.desk.describe().state == "paused")
+    wait_until(lambda: task.pace.released is not None and task.pace.released.index == 40)
+    wait_until(lambda: task.desk.describe().state == "paused")
     task.collect(40)
     assert task.seen == list(range(41))
     assert task.desk.describe().position == pytest.approx(40 / SETS)
@@ -109,8 +103,8 @@ def test_commands_and_state_go_through_redis(task):
     client.rpush(commands_list("t"), b"garbage")
     for kind, by in (("play", "ada"), ("pause", "bob")):
         client.rpush(commands_list("t"), msgspec.json.encode(PlaybackCommand(kind, by=by)))
-    wait_for(lambda: (found := state()) is not None and found.by == "bob")
+    wait_until(lambda: (found := state()) is not None and found.by == "bob")
     assert state().state == "paused"
     client.rpush(commands_list("t"), msgspec.json.encode(PlaybackCommand("stop")))
-    wait_for(task.stop.is_set)
+    wait_until(task.stop.is_set)
     listener.close()

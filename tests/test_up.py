@@ -14,10 +14,10 @@ from control_plane.commands.up import Parts, address_of, wait_for_api
 from control_plane.settings import Settings
 from plugins.errors import SpotOnError
 from tests.blob_world import FRAMES, BlobWorld, make_blob_world
-from tests.inference.processes import wait_until
 from tests.services import free_port
 from tests.stack import ROOT, SPOTON, data_folder, environment, spoton
 from tests.triton_fixtures import require_triton
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 PLAY = ("up", "--play", "blobs", "--speed")

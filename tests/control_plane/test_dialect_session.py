@@ -1,8 +1,7 @@
 """The existing frontend's whole session over the real parts, in the order its pages call."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +15,7 @@ from tests.blob_world import CAMERAS, FRAMES, make_blob_world
 from tests.control_plane import frontend_shapes as shapes
 from tests.stack import Stack, data_folder, running_stack
 from tests.triton_fixtures import require_triton
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 TASKS = "/api/v1/detection-processing-tasks"
@@ -56,13 +56,6 @@ class Page:
         """A WebSocket of this tab."""
         url = f"{self._sockets}/ws/{kind}/{task_id}?tab_id=tab_1"
         return connect(url, origin=ORIGIN, max_size=None)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
 
 
 def next_of(socket: ClientConnection, kind: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from plugins.wire import decode_set
 from tests.control_plane.serving import box_at, pictures
-from tests.control_plane.test_live import wait_until
+from tests.waiting import wait_until
 
 MEDIA = "/api/v1/media"
 PERSON = str(uuid.uuid5(uuid.NAMESPACE_DNS, "person 2"))

@@ -28,13 +28,15 @@ def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Wo
         yield app, world
 
 
-def ended(app: Running, answer: httpx.Response) -> dict[str, Any]:
+def ended(
+    app: Running, answer: httpx.Response, headers: dict[str, str] | None = None
+) -> dict[str, Any]:
     """The job, once it has ended."""
-    assert answer.status_code == 202, answer.text
+    assert answer.is_success, answer.text
     job = answer.json()
     while job["status"] in {"QUEUED", "RUNNING"}:
         time.sleep(0.1)
-        job = app.http.get(job["status_url"]).json()
+        job = app.http.get(job["status_url"], headers=headers).json()
     return dict(job)
 
 

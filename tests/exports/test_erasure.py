@@ -17,7 +17,8 @@ from plugins.person_crops import crop_purpose, embedding_purpose
 from tests.control_plane.people import admin_of, error_code, running_secured, user_of
 from tests.control_plane.serving import Running, write_hall
 from tests.control_plane.stored_world import World, person_id, query, run
-from tests.exports.conftest import API, WAYS
+from tests.exports.conftest import API, WAYS, ended
+from tests.waiting import wait_until
 
 PERSONS = "/api/v1/persons"
 
@@ -69,12 +70,9 @@ def with_looks(app: Running, world: World, name: str) -> list[bytes]:
 def exported(app: Running, headers: dict[str, str], **order: Any) -> dict[str, Any]:
     body = {"environment_id": "hall"} | order
     answer = app.http.post(f"{API}/tracking-data", json=body, headers=headers)
-    assert answer.status_code == 202, answer.text
-    job = answer.json()
-    while job["status"] in {"QUEUED", "RUNNING"}:
-        job = app.http.get(job["status_url"], headers=headers).json()
+    job = ended(app, answer, headers)
     assert job["status"] == "COMPLETED"
-    return dict(job)
+    return job
 
 
 def test_an_erased_person_is_nowhere_and_everybody_else_is_as_before(tmp_path: Path) -> None:
@@ -159,6 +157,5 @@ def detections_of(app: Running) -> int:
         "select count(*) from tasks t left join rollup_progress p using (task_id) "
         "where p.frame_index is distinct from t.frame_index"
     )
-    while query(url, behind)[0][0]:
-        pass
+    wait_until(lambda: not query(url, behind)[0][0])
     return int(query(url, "select sum(detections) from camera_minutes")[0][0])

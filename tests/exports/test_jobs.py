@@ -25,6 +25,7 @@ from tests.control_plane.serving import Running, running_app, write_hall
 from tests.control_plane.stored_world import World, query, run
 from tests.exports.conftest import API, WAYS, ended, file_of
 from tests.services import free_port, postgres_url
+from tests.waiting import wait_until
 
 Hall = tuple[Running, World]
 ORDER = TrackingDataOrder("hall")
@@ -187,8 +188,7 @@ def test_a_control_plane_that_stops_gives_its_job_back(tmp_path: Path) -> None:
     with running_app(folder, environments_dir=folder, database_url=url) as app:
         body = {"environment_id": "hall"}
         job = app.http.post(f"{API}/tracking-data", json=body).json()
-        while app.http.get(job["status_url"]).json()["status"] == "QUEUED":
-            pass
+        wait_until(lambda: app.http.get(job["status_url"]).json()["status"] != "QUEUED")
     state = state_of(settings, job["job_id"])
     assert state.status in {"QUEUED", "COMPLETED"}  # it may have been quick
 

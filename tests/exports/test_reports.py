@@ -78,9 +78,7 @@ def test_a_due_report_is_queued_once_however_many_replicas_ask(hall: Hall) -> No
     queued = query(url, jobs, schedule_id)
     assert len(queued) == 1
     answer = app.http.get(f"{API}/jobs/{queued[0][0]}/status")
-    while answer.json()["status"] in {"QUEUED", "RUNNING"}:
-        answer = app.http.get(f"{API}/jobs/{queued[0][0]}/status")
-    report = json.loads(file_of(app, answer.json()))
+    report = json.loads(file_of(app, ended(app, answer)))
     assert report["summary"]["range"]["end_time"].startswith("2024-05-01T09:01:05")
     assert report["summary"]["unique_persons"] == 3
     url_of_one = f"{REPORTS}/schedules/{made['schedule_id']}"

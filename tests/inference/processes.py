@@ -1,7 +1,6 @@
 """What runs on this machine, read from /proc, and waiting for it to change."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +23,3 @@ def processes() -> Iterator[Process]:
             continue
         if state != "Z":
             yield Process(int(folder.name), int(parent), int(group), command)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)

@@ -12,8 +12,9 @@ from plugins.inference.embedder import Embedder
 from plugins.inference.supervision import Supervisor, supervise
 from plugins.inference.triton_client import Triton
 from plugins.inference.triton_server import TritonServer
-from tests.inference.processes import processes, wait_until
+from tests.inference.processes import processes
 from tests.inference.toy_models import RED, frame_with
+from tests.waiting import wait_until
 
 FRAME = frame_with((160, 64, 192, 96), RED)
 BOX = (100.0, 20.0, 200.0, 200.0)

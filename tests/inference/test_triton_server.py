@@ -21,9 +21,10 @@ from plugins.inference.triton_runtime import (
     sweep_shared_memory,
 )
 from plugins.inference.triton_server import TritonServer
-from tests.inference.processes import processes, wait_until
+from tests.inference.processes import processes
 from tests.inference.toy_models import osnet_file, yolox_file
 from tests.triton_fixtures import PROJECT, TRITON_PYTHON, empty_repository, require_triton
+from tests.waiting import wait_until
 
 
 def test_a_server_without_models_runs_and_loads_one_later(tmp_path):

@@ -81,7 +81,7 @@ class Watcher:
 
 def until(page: Page, expression: str, argument: Any = None) -> None:
     """Waits until JavaScript says yes."""
-    page.wait_for_function(expression, arg=argument, timeout=30_000)
+    page.wait_for_function(expression, arg=argument, timeout=60_000)
 
 
 def watch(page: Page, task_id: str) -> None:

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.inference.processes import wait_until
 from tests.live_page.browsing import PASSWORD, Watcher, until, watch
 from tests.services import free_port
 from tests.stack import ROOT, SPOTON, Stack, environment
+from tests.waiting import wait_until
 
 SIZES = {"laptop": (1280, 720), "desktop": (1920, 1080), "phone": (390, 844)}
 CONTRAST = """() => {
@@ -83,6 +83,8 @@ def test_everything_can_be_done_by_keyboard(page: Page, stack: Stack):
     until(page, "() => window.spoton.floor.dots().length === 2")
     task_id = page.evaluate("new URLSearchParams(location.search).get('task')")
     page.keyboard.press("Escape")
+    page.keyboard.press("k")  # held, so that it does not end meanwhile
+    stack.wait(task_id, lambda s: s["playback"]["state"] == "paused")
     reached = tabbed_through(page)
     for control in ("environment", "start", "stop", "theme", "help-open", "user", "play", "seek"):
         assert control in reached

@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute
 
 from tests.blob_world import FRAMES
-from tests.inference.processes import wait_until
 from tests.live_page.browsing import grey, pixels, shown, until, watch
 from tests.recordings import read_number
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 RED, BLUE = (220, 40, 40), (40, 70, 220)
 
@@ -133,10 +133,15 @@ def test_playing_goes_on_and_pausing_holds_the_picture(stack: Stack, two_seen):
     page.keyboard.press("k")
     stack.wait(task_id, lambda s: s["playback"]["state"] == "paused")
     until(page, "() => document.getElementById('play').ariaLabel === 'Play'")
-    page.wait_for_timeout(1000)  # what was on its way
+    wait_until(lambda: stands_still(page))
+    assert before < shown(page)["frameIndex"] < FRAMES - 1
+
+
+def stands_still(page: Page) -> bool:
+    """Whether no set comes in the time of two; what was on its way may come before."""
     held = shown(page)["frameIndex"]
-    page.wait_for_timeout(500)
-    assert before < shown(page)["frameIndex"] == held < FRAMES - 1
+    page.wait_for_timeout(1000)
+    return shown(page)["frameIndex"] == held
 
 
 def test_a_lost_connection_is_taken_up_where_it_was(two_seen):

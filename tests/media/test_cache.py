@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from plugins.media.object_store import ObjectStore, open_object_store
 from plugins.media.timeline import SubVideo
 from tests.media.conftest import OpenBucket
 from tests.media.faulty_proxy import FaultyProxy
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 MANY = 1 << 30
@@ -40,15 +39,6 @@ def content(number: int, size: int = 1_000_000) -> bytes:
 
 def files(folder: Path, suffix: str = ".mp4") -> list[Path]:
     return sorted(folder.glob(f"*{suffix}"))
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Generous, because a test machine can be busy; fails rather than hangs."""
-    for _ in range(1200):
-        if is_so():
-            return
-        time.sleep(0.05)
-    pytest.fail("it did not happen within a minute")
 
 
 def start_child(bucket: str, endpoint: str, folder: Path, key: str) -> subprocess.Popen[str]:

@@ -9,10 +9,10 @@ import onnx
 import pytest
 
 from tests.blob_world import BlobWorld, detector
-from tests.inference.processes import wait_until
 from tests.scenarios.blob_scenes import make_scenes, named_toml
 from tests.services import free_port, postgres_url, redis_url
 from tests.stack import ROOT, SPOTON, data_folder, environment, last_json, spoton
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 

