@@ -1,6 +1,7 @@
 """The control plane, put together: handlers, errors, documentation, and the server that runs it."""
 
 import errno
+import resource
 import socket
 from collections.abc import Mapping
 from copy import copy
@@ -19,7 +20,6 @@ from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, Yaml
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from control_plane import (
     analytics_live,
@@ -35,6 +35,7 @@ from control_plane import (
     export_requests,
     feedback,
     focus,
+    focus_socket,
     live,
     media,
     performance,
@@ -62,6 +63,7 @@ from control_plane.errors import (
 )
 from control_plane.exports.runner import ExportRunner
 from control_plane.first_admin import ensure_first_admin
+from control_plane.live_protocol import LiveProtocol
 from control_plane.metrics import stamp_start
 from control_plane.probes import Probe
 from control_plane.recordings import ReadRecordings
@@ -98,6 +100,7 @@ RESOURCES = (
     feedback,
     controls,
     focus,
+    focus_socket,
     media,
     performance,
     channels,
@@ -272,21 +275,6 @@ def _openapi() -> OpenAPIConfig:
     )
 
 
-class LiveProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, with two differences that bound what a client costs."""
-
-    def handle_connect(self, event: Any) -> None:
-        """JPEGs do not shrink: deflating them for every client would only burn processor time."""
-        if event.path.startswith("/ws/frames/"):
-            self.conn.available_extensions = []
-        super().handle_connect(event)
-
-    def keepalive_timeout(self) -> None:
-        """A client that does not even answer pings gets no more patience for what is buffered."""
-        super().keepalive_timeout()
-        self.transport.abort()
-
-
 def serve(settings: Settings, app: Litestar) -> None:
     """Runs the control plane until it is interrupted.
 
@@ -294,6 +282,9 @@ def serve(settings: Settings, app: Litestar) -> None:
     cannot be listened on.
     """
     listener = open_listener(settings.host, settings.port)
+    # Each viewer is an open file, and most systems begin with 1,024 though they allow many more.
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     try:
         make_server(app).run(sockets=[listener])
     finally:

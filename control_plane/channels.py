@@ -12,12 +12,11 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from control_plane.live_counts import Alert, LiveCounts, LiveMetrics, changes
-from control_plane.outboxes import Outbox
 from control_plane.performance import Gpu, Percentiles, read_performance
 from control_plane.probes import Component, run_probes
 from control_plane.renderings import envelope
 from control_plane.services import Services
-from control_plane.sockets import GONE, NOT_FOUND, Command, Plain, Socket, SocketSession
+from control_plane.sockets import GONE, NOT_FOUND, AnsweringSession, Command, Plain, Socket
 from control_plane.tickers import Say
 from control_plane.zones import zones_of
 from homography.environment import Environment
@@ -167,11 +166,8 @@ class AnalyticsWatch:
             self._counts.add(task_id, msgspec.json.decode(fields[b"json"], type=TrackingUpdate))
 
 
-class ChannelSession(SocketSession):
+class ChannelSession(AnsweringSession):
     """One client of a channel that speaks once a second."""
-
-    def __init__(self, socket: Socket, services: Services, name: str) -> None:
-        super().__init__(socket, services, name, Outbox(1, 0))
 
     async def serve(self, channel: str, say: Say) -> None:
         """Until the client leaves."""

@@ -249,7 +249,10 @@ class Feed:
             self.focus = await read_all_focus(self._redis, self._task_id)
         if self._is_replaying and not is_replay and not self._is_redis_away:
             self._end_replay("")  # its process has died
-        self._is_replaying = self._is_replaying or is_replay
+        elif is_replay and not self._is_replaying:
+            self._is_replaying = True
+            if self._newest_replay is not None:  # it may stand still for long
+                self._put(self._newest_replay)
 
     def _say(self, text: str) -> None:
         for outbox in self.outboxes:

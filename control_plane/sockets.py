@@ -5,6 +5,7 @@ connect, and that a token's end is the connection's end, is the business of ``so
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,6 @@ from control_plane.renderings import envelope, error_message
 from control_plane.services import Services
 from plugins.errors import SpotOnError
 
-SEND_TIMEOUT_S = 30.0
 MAX_COMMAND_BYTES = 64 * 1024
 FORBIDDEN, NOT_FOUND, TRY_AGAIN_LATER = 4403, 4404, 1013
 GONE = (WebSocketDisconnect, OSError)
@@ -42,7 +42,7 @@ class Command:
     role: str = "viewer"
 
 
-class SocketSession:
+class SocketSession(ABC):
     """One client of one channel; channels say what they send and which commands they obey."""
 
     commands: Mapping[str, Command]
@@ -62,13 +62,12 @@ class SocketSession:
         await self._socket.close(code, error.code)
 
     async def send(self, data: str | bytes) -> None:
-        """One message; a client that takes none of it for SEND_TIMEOUT_S is given up."""
-        async with asyncio.timeout(SEND_TIMEOUT_S):
-            await self._socket.send_data(data, mode="text" if isinstance(data, str) else "binary")
+        """One message; TimeoutError for a client that has stopped reading (``live_protocol``)."""
+        await self._socket.send_data(data, mode="text" if isinstance(data, str) else "binary")
 
+    @abstractmethod
     async def send_data(self, entry: Data) -> None:
         """One entry of a stream, as this client wants it."""
-        raise NotImplementedError
 
     def reply(self, kind: str, payload: object) -> None:
         """Queues a message ahead of all data."""
@@ -131,6 +130,17 @@ class SocketSession:
             self.reply_error(error.code, str(error))
         except REDIS_AWAY as error:
             self.reply_error("redis_unavailable", redis_away_message(error))
+
+
+class AnsweringSession(SocketSession):
+    """One client of a channel that has messages alone, no stream."""
+
+    def __init__(self, socket: Socket, services: Services, name: str) -> None:
+        super().__init__(socket, services, name, Outbox(1, 0))
+        self.outbox.wants_data = False
+
+    async def send_data(self, _entry: Data) -> None:
+        """Never called: the outbox takes no data."""
 
 
 async def first_of(*coroutines: Awaitable[None]) -> None:

@@ -7,7 +7,6 @@ watched for a while, or when it has stood at the end for a while.
 
 import contextlib
 import time
-from collections.abc import Iterator
 
 import cv2
 import msgspec
@@ -18,9 +17,8 @@ from homography.environment import Environment
 from plugins.commands import POLL_S, listening_redis, next_commands, position_of
 from plugins.errors import SpotOnError
 from plugins.frames import NS_PER_S, FrameSet
-from plugins.gst.cpu_graph import CpuGraph
 from plugins.live import LiveLimits
-from plugins.media.cache import ClipCache, Prefetcher
+from plugins.media.cache import ClipCache
 from plugins.media.jpeg import encode_jpeg
 from plugins.media.object_store import open_object_store
 from plugins.media_time import to_rfc3339
@@ -39,6 +37,7 @@ from plugins.messages import (
     watched_key,
 )
 from plugins.plan import Plan, make_plan
+from plugins.plan_graph import plan_graph
 from plugins.playback import Pace
 from plugins.records import source_at
 from plugins.stored_tracks import StoredTracks
@@ -63,8 +62,9 @@ def run_replay(request: TaskRequest, environment: Environment, settings: WorkerS
         index_folder = settings.cache_dir / "index"
         store = open_object_store(settings.store_url, endpoint_url=settings.s3_endpoint_url)
         plan = make_plan(request, environment, store, index_folder)
+        cache = ClipCache(settings.cache_dir, store, settings.cache_max_bytes)
         with contextlib.closing(StoredTracks(settings.database_url, request.task_id)) as tracks:
-            Replay(request, plan, settings, tracks, screen).play()
+            Replay(request, plan, settings, cache=cache, tracks=tracks, screen=screen).play()
         screen.end()
     except SpotOnError as error:
         log.warning("replay_failed", task_id=request.task_id, error=str(error))
@@ -130,10 +130,13 @@ class Replay:
         request: TaskRequest,
         plan: Plan,
         settings: WorkerSettings,
+        *,
+        cache: ClipCache,
         tracks: StoredTracks,
         screen: ReplayScreen,
     ) -> None:
         self._request, self._plan, self._settings = request, plan, settings
+        self._cache = cache
         self._tracks, self._screen = tracks, screen
         self._pace = Pace(request.speed or 1.0, wait=self._attend)
         self._shown: FrameSet | None = None
@@ -167,7 +170,9 @@ class Replay:
     put_now = put
 
     def _play_from(self, index: int) -> None:
-        with self._graph(index) as graph:
+        with plan_graph(
+            self._plan, self._cache, index, patience_s=self._settings.service_patience_s
+        ) as graph:
             sets = graph.sets()
             first = next(sets, None)
             if first is None:
@@ -280,25 +285,3 @@ class Replay:
             last_command=self._last.type if self._last else None,
             by=self._last.by if self._last else None,
         )
-
-    @contextlib.contextmanager
-    def _graph(self, start_index: int) -> Iterator[CpuGraph]:
-        plan, settings = self._plan, self._settings
-        store = open_object_store(settings.store_url, endpoint_url=settings.s3_endpoint_url)
-        cache = ClipCache(settings.cache_dir, store, settings.cache_max_bytes)
-        start_ns = plan.start_ns + round(start_index * NS_PER_S / plan.rate_hz)
-        playable = {c: r.sub_videos for c, r in plan.recordings.items() if r.sub_videos}
-        patience_s = settings.service_patience_s
-        with Prefetcher(
-            cache, playable, start_ns, plan.end_ns, give_up_after_s=patience_s
-        ) as prefetcher:
-            graph = CpuGraph(
-                {camera_id: prefetcher.clips(camera_id) for camera_id in playable},
-                plan.start_ns,
-                plan.end_ns,
-                plan.rate_hz,
-                start_index=start_index,
-                patience_s=patience_s,
-            )
-            with contextlib.closing(graph):
-                yield graph

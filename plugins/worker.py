@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,12 +32,13 @@ from plugins.inference.detector import Detector
 from plugins.inference.embedder import Embedder
 from plugins.inference.triton_client import Triton
 from plugins.live import LiveLimits, LivePublisher
-from plugins.media.cache import ClipCache, Prefetcher
+from plugins.media.cache import ClipCache
 from plugins.media.object_store import ObjectStore, open_object_store
 from plugins.media_time import to_datetime
 from plugins.messages import TaskProgress, TaskRequest
 from plugins.person_crops import checkpoint_purpose
 from plugins.plan import Plan, known_problems, make_plan, recorded_plane
+from plugins.plan_graph import plan_graph
 from plugins.playback import Ahead, Pace, run_ahead
 from plugins.progress import OnProgress, ProgressReport
 from plugins.records import (
@@ -59,7 +60,6 @@ CHECKPOINT_SETS = 20
 CHECKPOINT_S = 2.0
 QUEUE_DEPTH = 2
 JPEG_THREADS = 2
-LATE_AFTER_S = 15.0
 JOIN_S = 5.0
 
 T = TypeVar("T")
@@ -253,27 +253,19 @@ class TaskRun:
         playable = [c for c, recording in plan.recordings.items() if recording.sub_videos]
         return frame_path(self.settings.deepstream, playable, detector, embedder)
 
-    @contextlib.contextmanager
-    def _graph(self, plan: Plan, start_index: int, path: FramePath) -> Iterator[CpuGraph]:
+    def _graph(
+        self, plan: Plan, start_index: int, path: FramePath
+    ) -> contextlib.AbstractContextManager[CpuGraph]:
         self.report.enter("EXTRACTING", "fetching the first sub-videos and starting the decoders")
         settings = self.settings
         cache = ClipCache(settings.cache_dir, self._store(), settings.cache_max_bytes)
-        start_ns = plan.start_ns + round(start_index * NS_PER_S / plan.rate_hz)
-        playable = {c: r.sub_videos for c, r in plan.recordings.items() if r.sub_videos}
-        patience_s = settings.service_patience_s
-        prefetcher = Prefetcher(cache, playable, start_ns, plan.end_ns, give_up_after_s=patience_s)
-        with prefetcher:
-            graph = CpuGraph(
-                {camera_id: prefetcher.clips(camera_id) for camera_id in playable},
-                plan.start_ns,
-                plan.end_ns,
-                plan.rate_hz,
-                start_index=start_index,
-                patience_s=patience_s + LATE_AFTER_S,
-                open_decoder=path.open_decoder,
-            )
-            with contextlib.closing(graph):
-                yield graph
+        return plan_graph(
+            plan,
+            cache,
+            start_index,
+            patience_s=settings.service_patience_s,
+            open_decoder=path.open_decoder,
+        )
 
     def _tracker(self, plan: Plan, embedding_model: str, stored: StoredState) -> Tracker:
         planes = {

@@ -1,6 +1,7 @@
 """Stored sets shown again: the right picture with the right tracks, whatever is asked for."""
 
 import asyncio
+import subprocess
 import threading
 import time
 import uuid
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 import redis
 
+from control_plane.settings import as_environment
 from control_plane.store import Store
 from homography.environment import load_environments
-from plugins.media_time import parse_rfc3339, to_datetime
+from plugins.media_time import parse_rfc3339, to_datetime, to_rfc3339
 from plugins.messages import (
     Playback,
     PlaybackCommand,
@@ -29,31 +31,17 @@ from plugins.messages import (
 from plugins.replay import run_replay
 from plugins.wire import decode_set
 from plugins.worker import WorkerSettings
-from tests.recordings import read_number, write_video
+from tests.control_plane.serving import running_app
+from tests.control_plane.test_live import next_of, next_set, opened
+from tests.recordings import read_number
 from tests.services import postgres_url, redis_url
+from tests.stack import ROOT, SPOTON, environment
+from tests.waiting import wait_until
+from tests.yard import RATE_HZ, START, write_yard
 
-FRAMES, RATE_HZ = 60, 10
-ENVIRONMENT = """
-environment_id = "yard"
-name = "Yard"
-environment_type = "test"
-description = "Two cameras whose frames carry their numbers"
-timezone = "UTC"
-recording_start = 2024-05-01T09:00:00Z
-rate_hz = 10.0
-object_store_prefix = "yard"
-map_bounds_m = [0.0, 0.0, 20.0, 15.0]
-"""
-CAMERA = """
-[[cameras]]
-camera_id = "{0}"
-name = "{0}"
-width = 320
-height = 240
-fps = 10.0
-image_to_ground = [[0.0, -0.06, 26.0], [0.04, 0.0, -2.0], [0.0, 0.0, 1.0]]
-"""
-START_NS = parse_rfc3339("2024-05-01T09:00:00Z")
+FRAMES = 60
+PATIENCE_S = 60
+START_NS = parse_rfc3339(START)
 CUTS = {"y1": (60,), "y2": (23, 37)}
 PERSON = uuid.uuid4()
 
@@ -62,15 +50,7 @@ PERSON = uuid.uuid4()
 def place(tmp_path_factory):
     """Recordings with numbered frames, cut differently for each camera, and their environment."""
     folder = tmp_path_factory.mktemp("replay")
-    text = ENVIRONMENT + "".join(CAMERA.format(camera_id) for camera_id in CUTS)
-    (folder / "yard.toml").write_text(text)
-    for camera_id, counts in CUTS.items():
-        first = 0
-        (folder / "recordings" / "yard" / camera_id).mkdir(parents=True)
-        for number, count in enumerate(counts, 1):
-            path = folder / "recordings" / "yard" / camera_id / f"sub_video_{number:02d}.mp4"
-            write_video(path, count, RATE_HZ, first_number=first)
-            first += count
+    write_yard(folder, CUTS)
     return folder, load_environments([folder]).environments["yard"]
 
 
@@ -90,7 +70,7 @@ class Shown:
         return msgspec.json.decode(found, type=Playback) if found else None
 
     def wait(self, condition):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline, f"still {self.state()}"
             time.sleep(0.02)
@@ -162,7 +142,7 @@ def replay(place, first, *, last_index=FRAMES - 1, status="COMPLETED", **values)
         yield shown, thread
     finally:
         shown.tell("stop")
-        thread.join(20)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 
@@ -194,29 +174,41 @@ def test_seeking_lands_on_the_right_frame_of_every_camera(place):
         assert shown.state().state == "paused"
 
 
-def test_a_replay_shows_every_stored_set_with_its_tracks(place):
+def test_a_replay_shows_stored_sets_with_their_tracks(place):
     """From begin to end at four times the speed; then it stands at the end."""
     with replay(place, "speed", speed=4.0) as (shown, thread):
         shown.tell("play")
-        shown.wait(lambda: len(shown.frames()) >= FRAMES)
+        shown.wait(lambda: FRAMES - 1 in [s.frame_index for s in shown.sets()])
         frames = shown.frames()
-        assert [f.frame_data.global_frame_index for f in frames] == list(range(FRAMES))
-        assert [numbers(s)["y2"] for s in shown.sets()] == list(range(FRAMES))
+        in_order(indices(shown), 0, FRAMES - 1)
+        assert [numbers(s)["y2"] for s in shown.sets()] == indices(shown)
         for frame in frames:
             index = frame.frame_data.global_frame_index
             tracks = frame.frame_data.cameras["y1"].tracks
             assert [t.global_id for t in tracks] == ([str(PERSON)] if index >= 3 else [])
             assert frame.frame_data.cameras["y2"].tracks == []
-        track = frames[20].frame_data.cameras["y1"].tracks[0]
-        assert track.bbox_xyxy == (30.0, 20.0, 70.0, 90.0)
-        assert track.tracking_duration == pytest.approx(1.7)
+        [track] = frames[-1].frame_data.cameras["y1"].tracks
+        assert track.bbox_xyxy == (69.0, 20.0, 109.0, 90.0)
+        assert track.tracking_duration == pytest.approx(5.6)
         assert frames[-1].playback_controls.position == pytest.approx(59 / 60)
         assert frames[0].playback_speed == 4.0
         shown.wait(lambda: shown.state().state == "paused")
+        before = len(shown.frames())
         shown.tell("play")  # at the end: from the beginning
-        shown.wait(lambda: len(shown.frames()) > FRAMES)
-        assert shown.frames()[FRAMES].frame_data.global_frame_index == 0
+        shown.wait(lambda: len(shown.frames()) > before)
+        assert shown.frames()[before].frame_data.global_frame_index == 0
         assert thread.is_alive()
+
+
+def indices(shown):
+    """Of the sets that were shown."""
+    return [frame.frame_data.global_frame_index for frame in shown.frames()]
+
+
+def in_order(found, first, last):
+    """None twice and none back; a busy machine leaves out what would come too late."""
+    assert (found[0], found[-1]) == (first, last)
+    assert found == sorted(set(found))
 
 
 def test_a_replay_of_a_running_task_ends_at_what_is_stored(place):
@@ -225,8 +217,8 @@ def test_a_replay_of_a_running_task_ends_at_what_is_stored(place):
         shown,
         thread,
     ):
-        thread.join(20)
-        assert [s.frame_index for s in shown.sets()] == list(range(25, 31))
+        thread.join(PATIENCE_S)
+        in_order(indices(shown), 25, 30)
         newest = shown.redis.xrevrange(replay_tracks_stream(shown.task_id), count=1)
         assert newest[0][1] == {b"over": b""}
         assert shown.state() is None
@@ -236,6 +228,65 @@ def test_a_replay_that_cannot_be_played_says_why(place, tmp_path):
     """The recordings are gone: the last entry of the stream names the reason."""
     (tmp_path / "recordings").mkdir()
     with replay((tmp_path, place[1]), "play") as (shown, thread):
-        thread.join(20)
+        thread.join(PATIENCE_S)
         newest = shown.redis.xrevrange(replay_tracks_stream(shown.task_id), count=1)
         assert b"nothing to play" in newest[0][1][b"over"]
+
+
+@contextmanager
+def served(place, task_id, folder):
+    """A control plane, and a worker in a process of its own; there is no Triton to ask."""
+    values = {
+        "object_store_url": (place[0] / "recordings").resolve().as_uri(),
+        "environments_dir": place[0],
+        "triton_url": "127.0.0.1:1",
+    }
+    catalogue = load_environments([place[0]])
+    with running_app(folder, catalogue=catalogue, read_recordings=None, **values) as app:
+        asyncio.run(store_task(app.settings.database_url, task_id, FRAMES - 1, "COMPLETED"))
+        environ = environment(as_environment(app.settings), folder)
+        worker = subprocess.Popen([*SPOTON, "worker"], env=environ, cwd=ROOT)
+        try:
+            yield app
+        finally:
+            worker.terminate()
+            worker.wait(60)
+
+
+def test_a_stored_task_is_shown_again_by_a_worker_over_the_api(place, tmp_path):
+    """Held, at any place, and at another speed; tracks and pictures agree."""
+    task_id = str(uuid.uuid4())
+    url = f"/api/v1/tracking/controls/{task_id}"
+    with (
+        served(place, task_id, tmp_path) as app,
+        opened(app, task_id, query="?replay=true") as tracks,
+        opened(app, task_id, "frames", "?replay=true") as pictures,
+    ):
+
+        def command(name, **body):
+            answer = app.http.post(f"{url}/{name}", json=body)
+            assert answer.status_code == 202, answer.text
+
+        def next_frame(index):
+            while (frame := next_of(tracks, "playback_frame")["payload"])["frame_data"][
+                "global_frame_index"
+            ] != index:
+                pass
+            return frame
+
+        command("pause")
+        for index in (37, 5, 59):
+            command("seek", timestamp=to_rfc3339(media_time(index) + 1000))
+            [track] = next_frame(index)["frame_data"]["cameras"]["y1"]["tracks"]
+            assert track["bbox_xyxy"] == [10.0 + index, 20.0, 50.0 + index, 90.0]
+            while (shown := decode_set(next_set(pictures))).frame_index != index:
+                pass
+            assert numbers(shown) == {"y1": index, "y2": index}
+        wait_until(lambda: app.http.get(url).json()["state"] == "paused")
+        state = app.http.get(url).json()
+        assert (state["mode"], state["frame_index"]) == ("replay", 59)
+        command("speed", speed=4.0)
+        command("play")  # at the end: from the beginning
+        frame = next_frame(FRAMES - 1)
+        assert frame["playback_speed"] == 4.0
+        assert frame["playback_controls"]["position"] == pytest.approx(59 / 60)

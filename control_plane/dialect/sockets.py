@@ -24,7 +24,7 @@ from control_plane.dialect.messages import (
     global_id_of,
 )
 from control_plane.feeds import Feed
-from control_plane.focus import FocusSession, FocusUpdate
+from control_plane.focus_socket import FocusSession, FocusUpdate
 from control_plane.focus_state import KEPT_S
 from control_plane.live import Follow, Subscribe, TaskSession
 from control_plane.outboxes import Data

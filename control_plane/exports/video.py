@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -22,14 +22,14 @@ from control_plane.store import Store
 from homography.environment import Environment, load_environments
 from plugins.errors import InvalidTimeRangeError
 from plugins.frames import NS_PER_S, Frame, FrameSet
-from plugins.gst.cpu_graph import CpuGraph
 from plugins.gst.encoder import VideoWriter
-from plugins.media.cache import ClipCache, Prefetcher
+from plugins.media.cache import ClipCache
 from plugins.media.object_store import open_object_store
 from plugins.media.overlays import Drawing, colour_of, draw_overlay, foot_px, mosaic
 from plugins.media_time import from_datetime, to_datetime, to_rfc3339
 from plugins.messages import TaskRequest, Track
 from plugins.plan import Plan, make_plan
+from plugins.plan_graph import plan_graph
 from plugins.stored_tracks import StoredTracks
 
 Picture = npt.NDArray[np.uint8]
@@ -75,7 +75,9 @@ def make_video(settings: Settings, order: VideoOrder, folder: Path, report: Repo
     count = 0
     with (
         contextlib.closing(StoredTracks(settings.database_url or "", order.task_id)) as tracks,
-        _graph(plan, cameras, cache, (first, following), settings.service_patience_s) as graph,
+        plan_graph(
+            _part(plan, cameras, following), cache, first, patience_s=settings.service_patience_s
+        ) as graph,
     ):
         painter = Painter(environment, cameras, order)
         drawn = painter.pictures(graph.sets(), tracks, range(first, following))
@@ -256,28 +258,8 @@ def _slot(plan: Plan, time: datetime | None, default: int) -> int:
     return -int(-(from_datetime(time) - plan.start_ns) * plan.rate_hz // NS_PER_S)
 
 
-@contextlib.contextmanager
-def _graph(
-    plan: Plan,
-    cameras: Sequence[str],
-    cache: ClipCache,
-    sets: tuple[int, int],
-    patience_s: float,
-) -> Iterator[CpuGraph]:
-    period_ns = NS_PER_S / plan.rate_hz
-    start_ns, end_ns = (plan.start_ns + round(k * period_ns) for k in sets)
+def _part(plan: Plan, cameras: Sequence[str], following: int) -> Plan:
+    """The plan of these cameras alone, up to a set."""
+    end_ns = plan.start_ns + round(following * NS_PER_S / plan.rate_hz)
     recorded = {c: plan.recordings[c] for c in cameras if c in plan.recordings}
-    playable = {c: r.sub_videos for c, r in recorded.items() if r.sub_videos}
-    with Prefetcher(
-        cache, playable, start_ns, min(end_ns, plan.end_ns), give_up_after_s=patience_s
-    ) as prefetcher:
-        graph = CpuGraph(
-            {camera_id: prefetcher.clips(camera_id) for camera_id in playable},
-            plan.start_ns,
-            min(end_ns, plan.end_ns),
-            plan.rate_hz,
-            start_index=sets[0],
-            patience_s=patience_s,
-        )
-        with contextlib.closing(graph):
-            yield graph
+    return replace(plan, recordings=recorded, end_ns=min(end_ns, plan.end_ns))

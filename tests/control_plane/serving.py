@@ -122,7 +122,7 @@ def running_app(
     folder: Path,
     *,
     probes: Mapping[str, Probe] | None = None,
-    read_recordings: ReadRecordings = hall_recordings,
+    read_recordings: ReadRecordings | None = hall_recordings,
     catalogue: Catalogue | None = None,
     with_default_probes: bool = False,
     **overrides: Any,

@@ -22,7 +22,7 @@ from plugins.messages import (
 from tests.control_plane import frontend_shapes as shapes
 from tests.control_plane.serving import Running, media_time, running_app, update_of
 from tests.control_plane.test_live import next_of, rest_of, say
-from tests.control_plane.test_playback_control import over, playing, replayed
+from tests.control_plane.test_playback_control import know_of_replay, over, playing, replayed
 
 CONTROLS = "/api/v1/controls"
 START, END = "2024-05-01T09:00:00.000000Z", "2024-05-01T09:01:00.000000Z"
@@ -191,6 +191,7 @@ def test_a_tab_follows_a_replay(app):
         app.worker.publish(task_id, 40, with_pictures=False)
         next_cameras(client)
         playing(app, task_id, mode="replay")
+        know_of_replay(client)
         replayed(app, task_id, 9)
         assert {u.global_frame_index for u in next_cameras(client)} == {9}
         over(app, task_id)
@@ -232,9 +233,12 @@ def test_focus_is_answered_with_where_the_person_is(app):
         )  # fmt: skip
         x1, y1, x2, y2 = track.bbox_xyxy
         assert told.person_details.bbox == shapes.Corners(x1, y1, x2, y2)
-        app.worker.publish(task_id, 3, with_pictures=False)
-        cameras = cameras_of_set(client, 3)
-        marked = {t.global_id for u in cameras for t in u.camera_data.tracks if t.is_focused}
+        index, marked = 2, set()
+        while not marked:  # a choice may take half a second to be known
+            index += 1
+            app.worker.publish(task_id, index, with_pictures=False)
+            cameras = cameras_of_set(client, index)
+            marked = {t.global_id for u in cameras for t in u.camera_data.tracks if t.is_focused}
         assert marked == {track.global_id}
         for _ in range(2):  # each is answered, though the second changes nothing
             say(focus, "clear_focus")

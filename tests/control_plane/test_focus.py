@@ -10,7 +10,8 @@ import redis
 from control_plane.focus_state import focus_key
 from plugins.wire import decode_set
 from tests.control_plane.serving import running_app
-from tests.control_plane.test_live import next_of, next_set, opened, wait_until
+from tests.control_plane.test_live import PATIENCE_S, next_of, next_set, opened
+from tests.waiting import wait_until
 
 API = "/api/v1/tracking"
 PERSON = str(uuid.uuid5(uuid.NAMESPACE_DNS, "person 1"))
@@ -36,7 +37,7 @@ def test_the_followed_person_is_marked_in_all_views_and_nobody_else(app, task):
     answer = app.http.post(f"{API}/focus/{task}", json={"person_id": PERSON})
     assert answer.json()["focused_person_id"] == PERSON
     with opened(app, task) as updates, opened(app, task, "frames") as pictures:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         index = 3
         while True:
             app.worker.publish(task, index)

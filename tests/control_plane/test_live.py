@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -14,19 +13,23 @@ from typing import Any
 import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
+from control_plane.live_protocol import binary_header
 from control_plane.outboxes import Closing, Outbox
 from control_plane.renderings import UpdateEntry
 from plugins.wire import decode_set
 from tests.control_plane.serving import Running, running_app, update_of
 from tests.services import free_port, start_redis
+from tests.waiting import wait_until
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def opened(app: Running, task_id: str, kind: str = "tracking", query: str = "") -> ClientConnection:
-    return connect(f"{app.ws_url}/ws/{kind}/{task_id}{query}", max_size=None)
+    url = f"{app.ws_url}/ws/{kind}/{task_id}{query}"
+    return connect(url, max_size=None, open_timeout=PATIENCE_S)
 
 
 def next_of(client: ClientConnection, kind: str) -> dict[str, Any]:
@@ -56,15 +59,17 @@ def rest_of(client: ClientConnection) -> tuple[list[dict[str, Any]], int]:
     return messages, client.protocol.close_code or 0
 
 
+def follow_stream(app: Running, task_id: str, client: ClientConnection) -> None:
+    """Sets 0 and 1, one after the other: whatever is published from now on reaches the client,
+    where before a set could have given way to a newer one.
+    """
+    for index in range(2):
+        app.worker.publish(task_id, index, with_pictures=False)
+        next_of(client, "tracking_update")
+
+
 def say(client: ClientConnection, kind: str) -> None:
     client.send(json.dumps({"type": kind}))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_updates_arrive_as_the_contract_has_them(app: Running) -> None:
@@ -92,6 +97,12 @@ def test_sets_of_pictures_are_relayed_byte_for_byte(app: Running) -> None:
         assert received == message
         assert list(decode_set(received).jpegs) == ["h1", "h2", "h3", "h4"]
         assert client.protocol.extensions == []
+
+
+@pytest.mark.parametrize("length", [0, 125, 126, 2**16 - 1, 2**16])
+def test_pictures_are_framed_as_the_library_frames_them(length: int) -> None:
+    data = b"x" * length
+    assert binary_header(length) + data == Frame(Opcode.BINARY, data).serialize(mask=False)
 
 
 def test_whoever_comes_later_sees_the_newest_set_at_once(app: Running) -> None:
@@ -214,14 +225,14 @@ def test_an_unknown_task_is_told_and_closed_with_4404(app: Running, task_id: str
 def test_a_task_that_ends_says_everything_then_its_status_then_closes(app: Running) -> None:
     task_id = app.start()
     with opened(app, task_id) as client:
-        next_of(client, "connection_established")
-        for index in range(30):
+        follow_stream(app, task_id, client)
+        for index in range(2, 30):
             app.worker.publish(task_id, index, with_pictures=False)
         app.worker.report(task_id, status="COMPLETED", progress=1.0, sets=30)
         messages, code = rest_of(client)
     kinds = [m["type"] for m in messages]
     updates = [m for m in messages if m["type"] == "tracking_update"]
-    assert [u["payload"]["global_frame_index"] for u in updates] == list(range(30))
+    assert [u["payload"]["global_frame_index"] for u in updates] == list(range(2, 30))
     assert kinds[-1] == "status_update"
     assert messages[-1]["payload"]["status"] == "COMPLETED"
     assert code == 1000
@@ -250,8 +261,12 @@ def test_one_reader_serves_all_clients_of_a_task(app: Running) -> None:
         for client in clients:
             next_of(client, "connection_established")
         number = (app.settings.redis_url or "").rsplit("/", 1)[1]
-        listed = app.worker.redis.client_list()
-        assert len([c for c in listed if c["db"] == number and c["cmd"] == "xread"]) <= 2
+
+        def readers() -> int:
+            listed = app.worker.redis.client_list()
+            return sum(c["db"] == number and "b" in c["flags"] for c in listed)
+
+        wait_until(lambda: readers() == 1)
         app.worker.publish(task_id, 0, with_pictures=False)
         for client in clients:
             assert next_of(client, "tracking_update")["payload"]["global_frame_index"] == 0
@@ -318,6 +333,7 @@ def test_updates_go_on_after_redis_was_away(tmp_path: Path) -> None:
 
 def test_the_server_ends_while_clients_are_connected(tmp_path: Path) -> None:
     """Clients are told to come back; the shutdown does not wait for them."""
+    before = set(threading.enumerate())
     with ExitStack() as stack:
         with running_app(tmp_path) as app:
             task_id = app.start()
@@ -326,7 +342,8 @@ def test_the_server_ends_while_clients_are_connected(tmp_path: Path) -> None:
             for client in clients:
                 next_of(client, "connection_established")
         assert [rest_of(client)[1] for client in clients] == [1012, 1012]
-    assert not [t for t in threading.enumerate() if "asyncio" in t.name and not t.daemon]
+    left = set(threading.enumerate()) - before
+    assert not [t for t in left if "asyncio" in t.name and not t.daemon]
 
 
 def run(scenario: Callable[[], Any]) -> None:

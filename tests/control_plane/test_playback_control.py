@@ -21,7 +21,15 @@ from plugins.messages import (
 )
 from plugins.wire import decode_set, encode_set
 from tests.control_plane.serving import pictures, update_of
-from tests.control_plane.test_live import next_of, next_set, opened, rest_of, run, wait_until
+from tests.control_plane.test_live import (
+    follow_stream,
+    next_of,
+    next_set,
+    opened,
+    rest_of,
+    run,
+)
+from tests.waiting import wait_until
 
 CONTROLS = "/api/v1/tracking/controls"
 START, END = "2024-05-01T09:00:00.000000Z", "2024-05-01T09:01:00.000000Z"
@@ -51,6 +59,14 @@ def replayed(app, task_id, index):
     app.worker.redis.xadd(replay_tracks_stream(task_id), {"json": json_text}, maxlen=9)
     app.worker.redis.xadd(replay_frames_stream(task_id), {"set": message}, maxlen=9)
     return message
+
+
+def know_of_replay(client):
+    """Waits until the client's control plane knows that a replay is on."""
+    while not (playback := next_of(client, "status_update")["payload"]["playback"]) or (
+        playback["mode"] != "replay"
+    ):
+        pass
 
 
 def over(app, task_id, why=""):
@@ -168,14 +184,13 @@ def test_an_ended_task_is_replayed_for_those_who_stay(app):
         [command] = commands(app, replay_commands_list(task_id))
         assert command.time_ns == 1_714_554_015_000_000_000
         playing(app, task_id, mode="replay")
+        know_of_replay(stays)
         replayed(app, task_id, 150)
         frame = next_of(stays, "playback_frame")["payload"]
         assert frame["frame_data"]["global_frame_index"] == 150
         assert frame["playback_controls"] == {"position": 0.25, "duration": 60.0, "can_seek": True}
         replayed(app, task_id, 20)  # back in time
         assert next_of(stays, "playback_frame")["payload"]["frame_data"]["global_frame_index"] == 20
-        while not next_of(stays, "status_update")["payload"]["playback"]:
-            pass
         over(app, task_id)
         while next_of(stays, "status_update")["payload"]["playback"]:
             pass
@@ -189,6 +204,7 @@ def test_during_a_replay_viewers_get_it_instead_of_live_sets(app):
         assert next_of(client, "frame_sync")["payload"]["reason"] == "start"
         next_set(client)
         playing(app, task_id, mode="replay")
+        know_of_replay(client)
         message = replayed(app, task_id, 7)
         assert next_of(client, "frame_sync")["payload"]["mode"] == "replay"
         assert next_set(client) == message
@@ -202,10 +218,22 @@ def test_during_a_replay_viewers_get_it_instead_of_live_sets(app):
         assert decode_set(received).frame_index == 101
 
 
+def test_whoever_comes_while_a_replay_stands_still_sees_its_set(app):
+    """After the newest live set; nothing new is shown while it is paused."""
+    task_id = app.start()
+    app.worker.publish(task_id, 100)
+    playing(app, task_id, mode="replay", state="paused")
+    message = replayed(app, task_id, 7)
+    with opened(app, task_id, "frames") as client:
+        while (shown := next_set(client)) != message:
+            assert decode_set(shown).frame_index == 100
+    over(app, task_id)
+
+
 def test_a_replay_that_fails_says_why(app):
     task_id = app.start()
     with opened(app, task_id) as client:
-        next_of(client, "status_update")  # the feed reads
+        follow_stream(app, task_id, client)
         over(app, task_id, "no camera could be played")
         error = next_of(client, "error")["payload"]
         assert error == {"code": "replay_failed", "message": "no camera could be played"}

@@ -14,29 +14,9 @@ from control_plane.settings import Settings
 from plugins.errors import InvalidTimeRangeError
 from plugins.media.overlays import colour_of
 from tests.control_plane.stored_world import World, person_id
-from tests.recordings import write_video
 from tests.services import postgres_url
+from tests.yard import write_yard
 
-ENVIRONMENT = """
-environment_id = "yard"
-name = "Yard"
-environment_type = "test"
-description = "Two cameras whose frames carry their numbers"
-timezone = "UTC"
-recording_start = 2024-05-01T09:00:00Z
-rate_hz = 10.0
-object_store_prefix = "yard"
-map_bounds_m = [0.0, 0.0, 20.0, 15.0]
-"""
-CAMERA = """
-[[cameras]]
-camera_id = "{0}"
-name = "{0}"
-width = 320
-height = 240
-fps = 10.0
-image_to_ground = [[0.0, -0.06, 26.0], [0.04, 0.0, -2.0], [0.0, 0.0, 1.0]]
-"""
 FRAMES = 40
 BOX = (10, 20, 30, 90)  # as stored_world stores them
 
@@ -45,11 +25,7 @@ BOX = (10, 20, 30, 90)  # as stored_world stores them
 def yard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, World]:
     """Four seconds of two cameras, and one person stored in them."""
     folder = tmp_path_factory.mktemp("videos")
-    (folder / "yard.toml").write_text(ENVIRONMENT + CAMERA.format("y1") + CAMERA.format("y2"))
-    for camera_id in ("y1", "y2"):
-        place = folder / "recordings" / "yard" / camera_id
-        place.mkdir(parents=True)
-        write_video(place / "sub_video_01.mp4", FRAMES, 10)
+    write_yard(folder, {"y1": (FRAMES,), "y2": (FRAMES,)})
     settings = Settings(database_url=postgres_url(), data_dir=folder, environments_dir=folder)
     way = {"ana": [(0, 2, 2), (5, 12, 12)]}
     world = World(way, FRAMES / 10, environment_id="yard", cameras=("y1", "y2"))
