@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketException
 from litestar.handlers.base import BaseRouteHandler
@@ -95,7 +96,11 @@ def make_guard(services: Services) -> Guard:
     return guard
 
 
-def provide_caller(request: Request[Any, Any, Any]) -> Caller:
+def provide_caller(
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],  # noqa: ARG001  # Litestar gives each request that asks
+    # for two independent things a task group, which costs more than both
+) -> Caller:
     """The dependency ``caller``; in a handler for anyone, it is the anonymous one."""
     caller: Caller = request.scope.get("user") or anonymous(request.scope)
     return caller

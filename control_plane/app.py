@@ -19,7 +19,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
-from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+from litestar.types import ControllerRouterHandler
 
 from control_plane import (
     analytics_live,
@@ -51,6 +51,7 @@ from control_plane import (
     zones,
 )
 from control_plane.access import OPEN, Caller, is_open, make_guard, provide_caller
+from control_plane.around_requests import begin_request, make_finish
 from control_plane.dialect import routes as frontend
 from control_plane.errors import (
     NotAllowedError,
@@ -58,19 +59,16 @@ from control_plane.errors import (
     TooManyRequestsError,
     answer_error,
     refusals,
-    request_id_of,
-    send_request_id,
 )
 from control_plane.exports.runner import ExportRunner
 from control_plane.first_admin import ensure_first_admin
 from control_plane.live_protocol import LiveProtocol
-from control_plane.metrics import stamp_start
 from control_plane.probes import Probe
 from control_plane.recordings import ReadRecordings
-from control_plane.security import ReadableRequest, add_security_headers
+from control_plane.security import ReadableRequest
 from control_plane.services import Services, make_services
 from control_plane.settings import Settings
-from control_plane.socket_access import accountable_sockets
+from control_plane.socket_access import make_accountable
 from homography.environment import Catalogue
 from plugins.errors import DatabaseUnavailableError, InvalidInputError, PortInUseError
 
@@ -172,8 +170,12 @@ def create_app(
         on_startup=[open_store, keeper.start, exporter.start],
         on_shutdown=[exporter.stop, keeper.stop, services.close],
         exception_handlers={Exception: answer_error},
-        middleware=[frontend.frontend_dialect, stamp_start, bind_request_id, accountable_sockets],
-        before_send=[send_request_id, add_security_headers, services.metrics.count_answer],
+        middleware=[
+            frontend.frontend_dialect,
+            begin_request,
+            make_accountable(services.logins),
+        ],
+        before_send=[make_finish(services.metrics)],
         cors_config=_cors(settings),
         openapi_config=_openapi(),
         request_class=ReadableRequest,
@@ -224,16 +226,6 @@ def _refusing(
 def _add_page_headers(response: Response[Any]) -> Response[Any]:
     response.headers.update(PAGE_HEADERS)
     return response
-
-
-def bind_request_id(app: ASGIApp) -> ASGIApp:
-    """Middleware that puts the request id into every log line of the request."""
-
-    async def bound(scope: Scope, receive: Receive, send: Send) -> None:
-        with structlog.contextvars.bound_contextvars(request_id=request_id_of(scope)):
-            await app(scope, receive, send)
-
-    return bound
 
 
 def _cors(settings: Settings) -> CORSConfig:

@@ -1,5 +1,7 @@
 """Who did what: every write, and every look at a person; ``/api/v1/audit`` shows it to admins."""
 
+import getpass
+import os
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from plugins.errors import DatabaseUnavailableError, InvalidInputError
 
 LOOK = ".read"
 LOOK_LASTS_S = 60
+COMMAND = "command line"
 INSERT = """insert into audit_log
     (user_id, user_name, role, address, request_id, action, target, details)
   values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)"""
@@ -31,7 +34,9 @@ Text = Annotated[str | None, QueryParameter(max_length=200)]
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """One act. ``user_id`` is null for the anonymous caller; ``role`` is the one it was done as."""
+    """One act. ``user_id`` is null for the anonymous caller and for commands, whose ``address`` is
+    "command line"; ``role`` is the one it was done as.
+    """
 
     entry_id: int
     at: datetime
@@ -88,6 +93,18 @@ async def record(
             await own.execute(INSERT, *values)
     if is_look:
         await services.spare_redis.ask(lambda redis: redis.set(look, 1, ex=LOOK_LASTS_S))
+
+
+async def record_command(
+    connection: Any, action: str, target: object, details: dict[str, Any] | None = None
+) -> None:
+    """The same of a command on this machine; who gave it is the system's user."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        name = f"uid {os.getuid()}"
+    caller = Caller(None, name, "admin", address=COMMAND)
+    await connection.execute(INSERT, *_values(caller, action, target, details))
 
 
 def _values(

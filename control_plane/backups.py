@@ -2,7 +2,8 @@
 
 The manifest comes first: what was backed up, how many rows of each table, and the dump's SHA-256.
 Rows and manifest are of one moment. Crops and embeddings lie in the database, encrypted; the master
-key that opens them is not in the backup and must be kept apart from it. Recordings are not in it.
+key that opens them is not in the backup and must be kept apart from it. Recordings and exported
+files lie in the object store and are not in it; the manifest lists the exported files.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ import asyncpg
 import msgspec
 
 from control_plane.system import product_version
+from control_plane.timescale import NAME as TIMESCALE
 from plugins.errors import DatabaseUnavailableError, InvalidInputError
 from plugins.history import AWAY
 
@@ -30,10 +32,22 @@ MANIFEST, DUMP = "manifest.json", "database.dump"
 CHUNK_BYTES = 1 << 20
 TABLES = """select table_name from information_schema.tables
 where table_schema = 'public' and table_type = 'BASE TABLE' order by 1"""
+EXPORTS = """select file_key, (manifest ->> 'bytes')::bigint, manifest ->> 'sha256' from export_jobs
+where status = 'COMPLETED' and file_key is not null and expires_at > now() order by 1"""
+
+
+class ExportedFile(msgspec.Struct, frozen=True):
+    """A file in the object store of exports."""
+
+    key: str
+    bytes: int
+    sha256: str
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a backup holds. ``master_keys`` are fingerprints of the keys that its data keys need."""
+    """What a backup holds. ``master_keys`` are fingerprints of the keys that its data keys need;
+    ``exports_elsewhere`` are the files that its export jobs offer, which have to be copied apart.
+    """
 
     format: int
     version: str
@@ -44,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True):
     postgres_major: int
     dump_bytes: int
     dump_sha256: str
+    exports_elsewhere: list[ExportedFile] = []
 
 
 async def back_up(database_url: str, path: Path) -> Manifest:
@@ -113,7 +128,13 @@ async def _dumped(database_url: str, dump: Path) -> Manifest:
             if "schema_migrations" not in rows:
                 raise InvalidInputError("the database has never been used: nothing to back up")
             names = await connection.fetch("select name from schema_migrations order by 1")
+            if TIMESCALE in {row["name"] for row in names}:
+                raise InvalidInputError(
+                    "the tables are TimescaleDB's: back it up and restore it as its documentation "
+                    "says, with pg_dump and timescaledb_pre_restore()"
+                )
             keys = await connection.fetch("select distinct wrapped_by from data_keys order by 1")
+            files = await connection.fetch(EXPORTS) if "export_jobs" in rows else []
             major = connection.get_server_version().major
             _postgres_tool("pg_dump", major, database_url, "--format=custom", "--no-owner",
                            f"--snapshot={snapshot}", f"--file={dump}")  # fmt: skip
@@ -128,6 +149,7 @@ async def _dumped(database_url: str, dump: Path) -> Manifest:
         [row["wrapped_by"] for row in keys],
         major,
         *_measured(dump),
+        [ExportedFile(*row) for row in files],
     )
 
 

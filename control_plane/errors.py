@@ -16,11 +16,10 @@ import msgspec
 import redis.exceptions
 import structlog
 from litestar import Request, Response
-from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.types import Message, Scope
+from litestar.types import Scope
 
 from plugins.errors import (
     InvalidInputError,
@@ -216,16 +215,11 @@ def request_id_of(scope: Scope) -> str:
     known = scope.get(REQUEST_ID)
     if isinstance(known, str):
         return known
-    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    given = sent.decode("latin-1")
     request_id = given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
     scope[REQUEST_ID] = request_id  # type: ignore[literal-required]
     return request_id
-
-
-async def send_request_id(message: Message, scope: Scope) -> None:
-    """Puts ``X-Request-ID`` on every answer, those of unknown routes included."""
-    if message["type"] == "http.response.start":
-        MutableScopeHeaders.from_message(message)["X-Request-ID"] = request_id_of(scope)
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:

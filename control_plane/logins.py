@@ -81,6 +81,8 @@ class Logins:
 
     async def signing_key(self) -> str:
         """The setting's, else the one in the database, made by whichever process comes first."""
+        if self._key is not None:
+            return self._key
         async with self._reading_key:
             if self._key is None:
                 secret = secrets.token_bytes(32)
@@ -127,7 +129,7 @@ class Logins:
     async def find(self, session_id: str) -> Login | None:
         """What holds for a login; None when it has ended."""
         key = _key_of(session_id)
-        known = await self._redis.ask(lambda redis: redis.get(key))
+        known = await self._redis.get(key)
         if known is not None:
             return None if known == ENDED else msgspec.json.decode(known, type=Login)
         async with self._store.connection() as connection:

@@ -1,9 +1,8 @@
 """What Prometheus scrapes, in a registry of each application's own."""
 
-import time
+from functools import cache
 
-from litestar.datastructures import MutableScopeHeaders
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Scope
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -18,8 +17,6 @@ from control_plane.stage_histograms import StageCollector
 from plugins.messages import TaskProgress
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-STARTED = "spoton_started"
-MEASURED = "spoton_measured"
 
 
 class Metrics:
@@ -35,6 +32,9 @@ class Metrics:
         self.request_seconds = Histogram(
             "spoton_http_request_seconds", "Until the answer", ["route"], registry=self.registry
         )
+        # Looking a child up by its labels takes a lock each time.
+        self._answers = cache(self.requests.labels)
+        self._seconds = cache(self.request_seconds.labels)
         self.clients = Gauge(
             "spoton_websocket_clients", "Open WebSockets", ["kind"], registry=self.registry
         )
@@ -76,28 +76,9 @@ class Metrics:
         """The exposition format, version 0.0.4."""
         return generate_latest(self.registry)
 
-    async def count_answer(self, message: Message, scope: Scope) -> None:
-        """Counts an answer once, whichever layer gave it."""
-        if message["type"] != "http.response.start" or scope.get(MEASURED):
-            return
-        scope[MEASURED] = True  # type: ignore[literal-required]
+    def count_answer(self, scope: Scope, status: int, seconds: float | None) -> None:
+        """Counts an answer, and how long it took where that is known."""
         route = scope.get("path_template") or "unmatched"
-        status = str(message["status"])
-        self.requests.labels(scope.get("method", ""), route, status).inc()
-        started = scope.get(STARTED)
-        if isinstance(started, float):
-            seconds = time.perf_counter() - started
-            self.request_seconds.labels(route).observe(seconds)
-            MutableScopeHeaders.from_message(message)["Server-Timing"] = (
-                f"app;dur={seconds * 1000:.1f}"
-            )
-
-
-def stamp_start(app: ASGIApp) -> ASGIApp:
-    """Middleware that notes when a request came in."""
-
-    async def stamped(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[STARTED] = time.perf_counter()  # type: ignore[literal-required]
-        await app(scope, receive, send)
-
-    return stamped
+        self._answers(scope.get("method", ""), route, str(status)).inc()
+        if seconds is not None:
+            self._seconds(route).observe(seconds)

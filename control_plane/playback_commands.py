@@ -33,7 +33,7 @@ LIST_KEPT_S = 60
 async def playback_of(services: Services, task: TaskView) -> Playback:
     """How a task plays; TaskNotPlayingError while there is nothing to play."""
     has_ended = task.status in TERMINAL_STATUSES
-    playback = await read_playback(services.redis, task.task_id, has_ended=has_ended)
+    playback = await read_playback(services.spare_redis, task.task_id, has_ended=has_ended)
     if playback is None:
         playback = await _stored_extent(services, task)
     return playback

@@ -1,25 +1,27 @@
 """What holds for every request and answer: bodies that can be read, headers that protect."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request
-from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import ClientException
-from litestar.types import Message, Scope
+from litestar.types import Scope
 
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+Header = tuple[bytes, bytes]
+HEADERS: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
 # Answers of the API are data, never pages: a browser that shows one runs nothing in it.
-API_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
-    "Cache-Control": "no-store",
-}
+API_HEADERS: tuple[Header, ...] = (
+    *HEADERS,
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"cache-control", b"no-store"),
+)
 API = "/api/"
-TRANSPORT = "max-age=31536000"
+TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 class ReadableRequest(Request[Any, Any, Any]):
@@ -33,13 +35,10 @@ class ReadableRequest(Request[Any, Any, Any]):
             raise ClientException("the body is not UTF-8, or nested too deeply") from error
 
 
-async def add_security_headers(message: Message, scope: Scope) -> None:
-    """Adds what the handler has not set; HSTS only where the request came over TLS."""
-    if message["type"] != "http.response.start":
-        return
-    headers = MutableScopeHeaders.from_message(message)
-    wanted = HEADERS | API_HEADERS if scope["path"].startswith(API) else HEADERS
-    for name, value in wanted.items():
-        headers.setdefault(name, value)
+def protecting_headers(scope: Scope, given: Sequence[Header]) -> list[Header]:
+    """Those that an answer does not have yet; HSTS only where the request came over TLS."""
+    wanted = API_HEADERS if scope["path"].startswith(API) else HEADERS
     if scope.get("scheme") == "https":
-        headers.setdefault("Strict-Transport-Security", TRANSPORT)
+        wanted = (*wanted, TRANSPORT)
+    names = {name for name, _ in given}
+    return [header for header in wanted if header[0] not in names]

@@ -19,7 +19,7 @@ from control_plane.rate_limit import RateLimit
 from control_plane.recordings import ReadRecordings, RecordingIndex, reader_of
 from control_plane.settings import Settings
 from control_plane.spare_redis import SpareRedis
-from control_plane.store import Store, parse_task_id
+from control_plane.store import Store
 from control_plane.task_state import TaskView, read_task
 from control_plane.tickers import Tickers
 from homography.environment import Catalogue, Environment
@@ -56,7 +56,7 @@ class Services:
 
     async def read_task(self, task_id: str) -> TaskView:
         """A task's state from PostgreSQL and Redis, however its id is written."""
-        return await read_task(self.store, self.redis, str(parse_task_id(task_id)))
+        return await read_task(self.store, self.spare_redis, task_id)
 
     async def close(self) -> None:
         """Gives every connection back."""
@@ -85,7 +85,7 @@ def make_services(
     metrics = Metrics()
 
     async def read_status(task_id: str) -> TaskView:
-        return await read_task(store, redis, task_id)
+        return await read_task(store, spare_redis, task_id)
 
     return Services(
         settings=settings,

@@ -1,4 +1,4 @@
-"""Redis for what also works without it: logins, rate limits, repeated looks."""
+"""Redis for what also works without it: logins, live figures, rate limits, repeated looks."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -7,6 +7,8 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from control_plane.together import Together
 
 log = structlog.get_logger()
 RETRY_S = 1.0
@@ -20,6 +22,7 @@ class SpareRedis:
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
         self._retry_at = 0.0
+        self._values: Together[str, bytes] = Together(self._read)
 
     async def ask(self, question: Callable[["Redis"], Awaitable[Any]]) -> Any | None:
         """Its answer; None when it does not answer."""
@@ -31,3 +34,12 @@ class SpareRedis:
             self._retry_at = time.monotonic() + RETRY_S
             log.warning("redis_away", remedy=REMEDY, error=str(error))
             return None
+
+    def get(self, key: str) -> Awaitable[bytes | None]:
+        """The value of a key, asked for at once; None without one, or without Redis."""
+        return self._values.get(key)
+
+    async def _read(self, keys: list[str]) -> dict[str, bytes]:
+        values = await self.ask(lambda redis: redis.mget(keys)) or []
+        found = zip(keys, values, strict=False)  # no values where Redis does not answer
+        return {key: value for key, value in found if value is not None}

@@ -1,4 +1,4 @@
-"""PostgreSQL: versioned migrations, and the tasks' rows.
+"""PostgreSQL: connections to a migrated database, and the tasks' rows.
 
 The pool connects when first needed and migrates then, so a process may start before its database
 and goes on when the database comes back. Whenever PostgreSQL does not answer, every method raises
@@ -10,20 +10,19 @@ import uuid
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from control_plane.errors import TaskNotFoundError
+from control_plane.migrations import migrate, read_migrations
 from control_plane.pages import Page, decode_cursor, encode_cursor
+from control_plane.together import Together
 from plugins.errors import DatabaseUnavailableError, InvalidInputError
 from plugins.history import AWAY
 from plugins.messages import TERMINAL_STATUSES, TaskProgress, TaskRequest, TaskStatus
 
-SQL_FOLDER = Path(__file__).parent / "sql"
-MIGRATION_LOCK = 7_305_112
 CONNECT_TIMEOUT_S = 3.0
 COMMAND_TIMEOUT_S = 30.0
 MAX_ATTEMPTS = 5
@@ -36,6 +35,7 @@ INSERT = f"""insert into tasks
     (task_id, environment_id, request, progress, lease_owner, lease_until)
   values ($1, $2, $3::jsonb, $4::jsonb, $5, now() + make_interval(secs => $6))
   returning {COLUMNS}"""  # noqa: S608  # constants only
+SELECT_SOME = f"select {COLUMNS} from tasks where task_id = any($1::uuid[])"  # noqa: S608
 SELECT_PAGE = f"""select {COLUMNS} from tasks
   where ($1::text is null or status = $1) and ($2::text is null or environment_id = $2)
     and ($3::timestamptz is null or created_at < $3 or (created_at = $3 and task_id > $4))
@@ -91,11 +91,12 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._migrations = {p.name: p.read_text("utf-8") for p in sorted(SQL_FOLDER.glob("*.sql"))}
+        self._migrations = read_migrations()
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self._is_migrated = False
         self._migrating = asyncio.Lock()
+        self._tasks: Together[uuid.UUID, TaskRow] = Together(self._read_tasks)
 
     async def open(self) -> None:
         """Connects and migrates, as the first query would; several processes may at once."""
@@ -113,8 +114,10 @@ class Store:
         """A connection to a migrated database, for one handler's queries."""
         try:
             async with (await self._opened()).acquire(timeout=CONNECT_TIMEOUT_S * 2) as connection:
-                if not self._is_migrated:
-                    await self._migrate(connection)
+                async with self._migrating:
+                    if not self._is_migrated:
+                        await migrate(connection, self._migrations)
+                        self._is_migrated = True
                 yield connection
         except AWAY as error:
             raise DatabaseUnavailableError(
@@ -135,26 +138,22 @@ class Store:
                 )
             return self._pool
 
-    async def _migrate(self, connection: Any) -> None:
-        async with self._migrating:
-            await connection.execute("select pg_advisory_lock($1)", MIGRATION_LOCK)
-            try:
-                for name in await self._missing(connection):
-                    await _apply(connection, name, self._migrations[name])
-            finally:
-                await connection.execute("select pg_advisory_unlock($1)", MIGRATION_LOCK)
-            self._is_migrated = True
-
-    async def _missing(self, connection: Any) -> list[str]:
-        await connection.execute(
-            """create table if not exists schema_migrations (
-                 name text primary key, applied_at timestamptz not null default now())"""
-        )
-        applied = {r["name"] for r in await connection.fetch("select name from schema_migrations")}
-        return [name for name in self._migrations if name not in applied]
+    @asynccontextmanager
+    async def transaction(self, connection: Any = None) -> AsyncIterator[Any]:
+        """The transaction of whoever gives its ``connection``, else one of its own."""
+        if connection is not None:
+            yield connection
+            return
+        async with self.connection() as own, own.transaction():
+            yield own
 
     async def create_task(
-        self, request: TaskRequest, *, owner: str | None = None, lease_s: float = 0.0
+        self,
+        request: TaskRequest,
+        *,
+        owner: str | None = None,
+        lease_s: float = 0.0,
+        connection: Any = None,
     ) -> TaskRow:
         """Queues a task, or with ``owner`` gives it to that worker at once.
 
@@ -163,21 +162,24 @@ class Store:
         encoded = msgspec.json.encode(request).decode()
         progress = msgspec.json.encode(TaskProgress()).decode()
         values = (uuid.UUID(request.task_id), request.environment_id, encoded, progress)
-        async with self.connection() as connection:
+        async with self.transaction(connection) as own:
             try:
-                row = await connection.fetchrow(INSERT, *values, owner, float(lease_s))
+                row = await own.fetchrow(INSERT, *values, owner, float(lease_s))
             except asyncpg.UniqueViolationError as error:
                 raise InvalidInputError(f"task {request.task_id} exists already") from error
         return _task(row)
 
     async def get_task(self, task_id: str) -> TaskRow:
         """One task; TaskNotFoundError when there is none."""
-        query = f"select {COLUMNS} from tasks where task_id = $1"  # noqa: S608  # constants only
-        async with self.connection() as connection:
-            row = await connection.fetchrow(query, parse_task_id(task_id))
-        if row is None:
+        task = await self._tasks.get(parse_task_id(task_id))
+        if task is None:
             raise unknown_task(task_id)
-        return _task(row)
+        return task
+
+    async def _read_tasks(self, task_ids: list[uuid.UUID]) -> dict[uuid.UUID, TaskRow]:
+        async with self.connection() as connection:
+            rows = await connection.fetch(SELECT_SOME, task_ids)
+        return {row["task_id"]: _task(row) for row in rows}
 
     async def list_tasks(
         self,
@@ -209,15 +211,19 @@ class Store:
         async with self.connection() as connection:
             return [_task(row) for row in await connection.fetch(query)]
 
-    async def request_stop(self, task_id: str) -> TaskRow:
+    async def request_stop(self, task_id: str, *, connection: Any = None) -> TaskRow:
         """Asks the worker to stop; a task nobody works on is STOPPED at once. Idempotent."""
-        async with self.connection() as connection, connection.transaction():
-            await connection.execute(
+        key = parse_task_id(task_id)
+        async with self.transaction(connection) as own:
+            await own.execute(
                 f"update tasks set stop_requested = true where task_id = $1 and {UNFINISHED}",  # noqa: S608  # constants only
-                parse_task_id(task_id),
+                key,
             )
-            await connection.execute(f"{STOP_ABANDONED} and task_id = $1", uuid.UUID(task_id))
-        return await self.get_task(task_id)
+            await own.execute(f"{STOP_ABANDONED} and task_id = $1", key)
+            rows = await own.fetch(SELECT_SOME, [key])
+        if not rows:
+            raise unknown_task(task_id)
+        return _task(rows[0])
 
     async def claim_task(self, owner: str, lease_s: float) -> TaskRequest | None:
         """Gives ``owner`` the oldest task nobody works on, for ``lease_s`` seconds; None if none.
@@ -251,12 +257,6 @@ class Store:
                 SET_STATUS, parse_task_id(task_id), status, error, encoded, is_terminal
             )
         return bool(done == "UPDATE 1")
-
-
-async def _apply(connection: Any, name: str, statements: str) -> None:
-    async with connection.transaction():
-        await connection.execute(statements)
-        await connection.execute("insert into schema_migrations (name) values ($1)", name)
 
 
 def parse_task_id(task_id: str) -> uuid.UUID:

@@ -1,12 +1,13 @@
 """A task as people see it: its row in PostgreSQL, and the live state its worker keeps in Redis."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from control_plane.spare_redis import SpareRedis
 from control_plane.store import Store, TaskRow, parse_task_id
 from plugins.errors import DatabaseUnavailableError
 from plugins.messages import (
@@ -21,6 +22,7 @@ from plugins.messages import (
 )
 
 API = "/api/v1/processing-tasks"
+Asked = tuple[Awaitable[bytes | None], Awaitable[bytes | None]]
 
 
 class TaskView(msgspec.Struct, frozen=True):
@@ -98,27 +100,35 @@ def _view(
     )
 
 
-async def read_task(store: Store, redis: "Redis", task_id: str) -> TaskView:
+async def read_task(store: Store, redis: SpareRedis, task_id: str) -> TaskView:
     """One task's state. Redis may be away; while PostgreSQL is, a task that Redis knows is shown
     by what Redis has. TaskNotFoundError, or DatabaseUnavailableError when neither can tell.
     """
-    live = await read_progress(redis, str(parse_task_id(task_id)))
+    task_id = str(parse_task_id(task_id))
+    progress, playback = redis.get(progress_key(task_id)), _ask_playback(redis, task_id)
     try:
         row = await store.get_task(task_id)
     except DatabaseUnavailableError:
+        live = _progress(await progress)
         if live is None:
             raise
         return _view(task_id, "", live.status, live, None, is_live=True)
-    playback = await read_playback(redis, row.task_id, has_ended=row.status in TERMINAL_STATUSES)
-    return msgspec.structs.replace(task_view(row, live), playback=playback)
+    view = task_view(row, _progress(await progress))
+    has_ended = row.status in TERMINAL_STATUSES
+    return msgspec.structs.replace(view, playback=await _playback(playback, has_ended=has_ended))
 
 
-async def read_playback(redis: "Redis", task_id: str, *, has_ended: bool) -> Playback | None:
+async def read_playback(redis: SpareRedis, task_id: str, *, has_ended: bool) -> Playback | None:
     """How a task plays: its replay where there is one, else its worker; None when neither says."""
-    try:
-        replay, live = await redis.mget([replay_key(task_id), playback_key(task_id)])
-    except RedisError:
-        return None
+    return await _playback(_ask_playback(redis, task_id), has_ended=has_ended)
+
+
+def _ask_playback(redis: SpareRedis, task_id: str) -> Asked:
+    return redis.get(replay_key(task_id)), redis.get(playback_key(task_id))
+
+
+async def _playback(asked: Asked, *, has_ended: bool) -> Playback | None:
+    replay, live = await asked[0], await asked[1]
     found = replay or live
     if found is None:
         return None
@@ -145,3 +155,7 @@ async def read_all_progress(redis: "Redis", task_ids: Sequence[str]) -> dict[str
         for task_id, state in zip(task_ids, encoded, strict=True)
         if state
     }
+
+
+def _progress(encoded: bytes | None) -> TaskProgress | None:
+    return None if encoded is None else msgspec.json.decode(encoded, type=TaskProgress)

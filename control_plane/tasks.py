@@ -174,8 +174,10 @@ async def start_task(
     cameras = [c.camera_id for c in chosen_cameras(environment, wanted)]
     await _check_times(services, environment, data, cameras)
     task_id = str(uuid.uuid4())
-    await record(services, caller, "tasks.start", task_id, {"environment_id": data.environment_id})
-    await services.store.create_task(_request(task_id, data, cameras))
+    details = {"environment_id": data.environment_id}
+    async with services.store.connection() as connection, connection.transaction():
+        await record(services, caller, "tasks.start", task_id, details, connection=connection)
+        await services.store.create_task(_request(task_id, data, cameras), connection=connection)
     return StartedTask(
         task_id, f"{API}/{task_id}/status", f"/ws/tracking/{task_id}", f"/ws/frames/{task_id}"
     )
@@ -234,8 +236,9 @@ async def stop_task(
 ) -> TaskView:
     """Ask a task to stop; what it has stored stays. Stopping an ended task changes nothing."""
     await visible_task(services, caller, task_id)
-    await record(services, caller, "tasks.stop", task_id)
-    row = await services.store.request_stop(task_id)
+    async with services.store.connection() as connection, connection.transaction():
+        await record(services, caller, "tasks.stop", task_id, connection=connection)
+        row = await services.store.request_stop(task_id, connection=connection)
     return task_view(row, await read_progress(services.redis, row.task_id))
 
 

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import time
 import uuid
+from functools import lru_cache
 
 import msgspec
 from jose import jwt
@@ -15,6 +16,7 @@ ALGORITHM = "HS256"
 ISSUER = "spoton"
 AUDIENCE = "spoton-api"
 MAX_CHARACTERS = 2048
+REMEMBERED = 4096
 EXPIRED = "the access token has expired: get another with POST /api/v1/auth/refresh"
 REQUIRED = {f"require_{claim}": True for claim in ("aud", "iss", "exp", "iat", "jti", "sub")}
 
@@ -51,10 +53,7 @@ def read_access_token(key: str, token: str) -> Claims:
     if len(token) > MAX_CHARACTERS:
         raise NotAuthenticatedError("the access token is none of ours: log in again")
     try:
-        claims = jwt.decode(
-            token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=REQUIRED
-        )
-        found = msgspec.convert(claims, Claims)
+        found = _verified(key, token)
     except ExpiredSignatureError as error:
         raise NotAuthenticatedError(EXPIRED) from error
     except (JOSEError, msgspec.ValidationError, ValueError, TypeError, RecursionError) as error:
@@ -64,6 +63,15 @@ def read_access_token(key: str, token: str) -> Claims:
     if found.exp <= time.time():  # the library grants the rest of the second
         raise NotAuthenticatedError(EXPIRED)
     return found
+
+
+@lru_cache(REMEMBERED)
+def _verified(key: str, token: str) -> Claims:
+    """A valid signature stays valid, so that each token is verified once; only time voids it."""
+    claims = jwt.decode(
+        token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=REQUIRED
+    )
+    return msgspec.convert(claims, Claims)
 
 
 def new_refresh_token() -> str:

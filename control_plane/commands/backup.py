@@ -34,4 +34,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         f"{args.file}: {rows} rows of {len(manifest.rows)} tables, {manifest.dump_bytes} bytes",
         highlight=False,
     )
+    if manifest.exports_elsewhere:
+        total = sum(file.bytes for file in manifest.exports_elsewhere)
+        console.print(
+            f"not in it: {len(manifest.exports_elsewhere)} exported files, {total} bytes, at "
+            f"{settings.exports_url()}; its manifest.json lists them",
+            highlight=False,
+        )
     return 0

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from control_plane.audit import record_command
 from control_plane.catalogue import known_environment
 from control_plane.embedded import running_services
 from control_plane.logs import configure_logging
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             "four of its first characters"
         )
     with running_services(settings, needed=("database_url",)) as complete:
-        explained = asyncio.run(_read(complete.database_url or "", args.global_id, args.task))
+        explained = asyncio.run(read_person(complete.database_url or "", args.global_id, args.task))
     strip, problems = _draw(explained, args.out, settings) if args.out else (None, [])
     if args.json:
         print_json(_summary(explained, strip, problems))
@@ -121,6 +122,7 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
         store = Store(database_url)
         try:
             async with store.connection() as connection:
+                await record_command(connection, "persons.search", task_id or "the newest task")
                 return [dict(row) for row in await connection.fetch(PERSONS, task_id)]
         finally:
             await store.close()
@@ -136,13 +138,16 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-async def _read(database_url: str, wanted: str, task: str | None) -> Explained:
+async def read_person(database_url: str, wanted: str, task: str | None) -> Explained:
+    """A person by the beginning of an id; the look is written into the audit log."""
     store = Store(database_url)
     try:
         task_id = None if task is None else parse_task_id(task)
         async with store.connection() as connection:
             found = await connection.fetch(WHO, f"{wanted.lower()}%", task_id)
             person = _only(found, wanted, task)
+            details = {"task_id": person["task_id"], "why": "explain"}
+            await record_command(connection, "persons.read", person["global_id"], details)
             key = (person["task_id"], person["global_id"])
             own = [row["id"] for row in await connection.fetch(SAME, *key)]
             decisions = await connection.fetch(DECISIONS, person["task_id"], own)

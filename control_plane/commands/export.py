@@ -1,6 +1,7 @@
 """``spoton export``: tracking data, reports and videos as files, without the control plane."""
 
 import argparse
+import asyncio
 import shutil
 import signal
 import sys
@@ -11,10 +12,19 @@ from pathlib import Path
 
 import msgspec
 
+from control_plane.audit import record_command
 from control_plane.embedded import running_services
-from control_plane.exports.orders import Order, ReportOrder, TrackingDataOrder, VideoOrder
+from control_plane.exports.orders import (
+    Order,
+    ReportOrder,
+    TrackingDataOrder,
+    VideoOrder,
+    as_query,
+    kind_of,
+)
 from control_plane.exports.process import make_file, manifest_of, run_job
 from control_plane.settings import Settings
+from control_plane.store import Store
 from control_plane.terminal import console, print_json
 from plugins.errors import InvalidInputError, LeaseLostError
 
@@ -58,6 +68,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             return 0
     order = order_of(args)
     with running_services(settings, needed=("database_url",)) as complete:
+        asyncio.run(_account_for(complete.database_url or "", order))
         manifest = _exported(complete, order, args.out)
     if args.json:
         print_json(manifest)
@@ -85,6 +96,15 @@ def order_of(args: argparse.Namespace) -> Order:
         return ReportOrder(args.environment, args.format, args.start, args.end)
     cameras = args.camera or []
     return VideoOrder(args.task, cameras, args.start, args.end, with_map=not args.no_map)
+
+
+async def _account_for(database_url: str, order: Order) -> None:
+    store = Store(database_url)
+    try:
+        async with store.connection() as connection:
+            await record_command(connection, "exports.start", kind_of(order), as_query(order))
+    finally:
+        await store.close()
 
 
 def _exported(settings: Settings, order: Order, out: Path) -> dict[str, object]:

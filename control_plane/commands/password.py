@@ -8,6 +8,7 @@ import sys
 from redis.asyncio import Redis
 
 from control_plane.accounts import find_by_name, set_password
+from control_plane.audit import record_command
 from control_plane.embedded import running_services
 from control_plane.logins import Logins
 from control_plane.passwords import Passwords
@@ -53,6 +54,7 @@ async def set_new_password(settings: Settings, name: str, password: str) -> None
             user = await find_by_name(connection, name)
             await set_password(connection, user.user_id, hashed)
             await logins.end_all(connection, user.user_id)
+            await record_command(connection, "auth.change_password", user.user_id)
         await logins.announce(user)
     finally:
         passwords.close()

@@ -54,16 +54,19 @@ def frontend_dialect(app: ASGIApp) -> ASGIApp:
 
 def frontends_path(scope: Scope) -> str | None:
     """Where the frontend's handler of a shared path is; None where the product's is meant."""
-    query = set(parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     path = scope["path"]
     if scope["type"] == ScopeType.WEBSOCKET:
-        if "tab_id" not in query:
+        if "tab_id" not in _names_in(scope):
             return None
         found = (new + path.removeprefix(old) for old, new in SOCKETS.items() if old in path)
         return next(found, None)
-    if path not in FIGURES or not _is_frontends(scope, query):
+    if path not in FIGURES or not _is_frontends(scope, _names_in(scope)):
         return None
     return f"{FRONTEND}/{path.removeprefix(ANALYTICS + '/')}"
+
+
+def _names_in(scope: Scope) -> set[str]:
+    return set(parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
 
 def _is_frontends(scope: Scope, query: set[str]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from tests.control_plane.serving import Running, running_app
 
@@ -68,7 +68,13 @@ def error_code(answer: httpx.Response, status: int) -> str:
 
 def closing_of(url: str, **options: Any) -> tuple[int, str]:
     """The code and reason with which the server closes a WebSocket."""
-    with connect(url, **options) as client, suppress(ConnectionClosed):
+    with connect(url, **options) as client:
+        return closing_of_open(client)
+
+
+def closing_of_open(client: ClientConnection) -> tuple[int, str]:
+    """The same of one that is open."""
+    with suppress(ConnectionClosed):
         while True:
             client.recv(timeout=20)
     return client.protocol.close_code or 0, client.protocol.close_reason or ""

@@ -7,7 +7,7 @@ import uuid
 import asyncpg
 import pytest
 
-from control_plane.backups import back_up, read_manifest, restore
+from control_plane.backups import ExportedFile, back_up, read_manifest, restore
 from control_plane.key_rotation import rewrap, rotate
 from control_plane.store import Store
 from plugins.encryption import Cipher, MasterKey, new_master_key, open_cipher, parse_master_key
@@ -75,6 +75,23 @@ def test_a_backup_restores_into_an_empty_database(tmp_path):
     asyncio.run(restore(second, tmp_path / "spoton.tar"))
     assert contents(second) == contents(first)
     assert best_crop(second).jpeg == JPEG + b"\x02"
+
+
+def test_a_backup_lists_the_exported_files_that_are_not_in_it(tmp_path):
+    """Those that are offered: of a job that has failed or expired there is none."""
+    url = postgres_url()
+    run(url, Store.open)
+    for status, key in (("COMPLETED", "a.csv"), ("EXPIRED", None), ("FAILED", None)):
+        query(
+            url,
+            """insert into export_jobs (job_id, kind, environment_id, query, status, expires_at,
+                 file_key, manifest)
+               values ($1, 'tracking-data', 'hall', '{}', $2, now() + interval '1 day', $3, $4)""",
+            uuid.uuid4(), status, key, '{"bytes": 12, "sha256": "ab"}',
+        )  # fmt: skip
+    manifest = asyncio.run(back_up(url, tmp_path / "spoton.tar"))
+    assert manifest.exports_elsewhere == [ExportedFile("a.csv", 12, "ab")]
+    assert read_manifest(tmp_path / "spoton.tar") == manifest
 
 
 def test_a_database_in_use_is_only_replaced_by_force(tmp_path):

@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import getpass
 import io
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from control_plane.commands import password
+from control_plane.commands.explain import read_person
 from control_plane.errors import UserNotFoundError
 from plugins.errors import InvalidInputError
 from tests.control_plane.people import (
@@ -25,8 +28,13 @@ from tests.control_plane.people import (
     user_of,
 )
 from tests.control_plane.serving import Running
+from tests.control_plane.stored_world import World, person_id, query
+from tests.services import postgres_url
 
 USERS = f"{AUTH}/users"
+REFUSE = """create function refuse() returns trigger language plpgsql as $$
+  begin raise exception 'refused' using errcode = 'invalid_parameter_value'; end $$"""
+REFUSING = "for each row execute function refuse()"
 AUDIT = "/api/v1/audit"
 
 
@@ -164,6 +172,35 @@ def test_writes_are_in_the_audit_log_with_who_from_where_and_which_request(
     assert start["request_id"] == "asked-by-mara"
     assert start["details"] == {"environment_id": "hall"}
     assert (stop["action"], login["action"]) == ("tasks.stop", "auth.login")
+
+
+def test_a_start_or_stop_that_fails_leaves_no_entry(tmp_path: Path) -> None:
+    """Nor does one whose entry cannot be written change anything: both are one transaction."""
+    with running_secured(tmp_path) as app:
+        headers, url = admin_of(app), str(app.settings.database_url)
+        tasks, body = "/api/v1/processing-tasks", {"environment_id": "hall"}
+        task_id = app.http.post(f"{tasks}/start", json=body, headers=headers).json()["task_id"]
+        before = query(url, "select * from tasks"), query(url, "select * from audit_log")
+        query(url, REFUSE)
+        for table in ("tasks", "audit_log"):
+            query(url, f"create trigger refuse before insert or update on {table} {REFUSING}")
+            for path in (f"{tasks}/start", f"{tasks}/{task_id}/stop"):
+                assert error_code(app.http.post(path, json=body, headers=headers), 400)
+            query(url, f"drop trigger refuse on {table}")
+        assert (query(url, "select * from tasks"), query(url, "select * from audit_log")) == before
+
+
+def test_commands_that_look_at_people_are_in_the_audit_log() -> None:
+    """With the system's user; what finds nobody leaves no entry."""
+    url = postgres_url()
+    task_id = World({"ana": [(0, 1, 1), (2, 3, 3)]}, 2.0).store(url)
+    asyncio.run(read_person(url, person_id("ana")[:8], None))
+    with pytest.raises(InvalidInputError, match="no person"):
+        asyncio.run(read_person(url, "00000000", None))
+    (entry,) = query(url, "select * from audit_log")
+    assert (entry["action"], entry["target"]) == ("persons.read", person_id("ana"))
+    assert (entry["user_name"], entry["address"]) == (getpass.getuser(), "command line")
+    assert json.loads(entry["details"]) == {"task_id": task_id, "why": "explain"}
 
 
 def test_a_refused_login_and_a_stolen_token_are_in_the_audit_log(secured: Running) -> None:
