@@ -29,7 +29,7 @@ RUN .venv/bin/python -m pip install --no-deps --no-build-isolation --editable . 
 
 ENV PATH=/opt/spoton/.venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 SPOTON_DATA_DIR=/var/lib/spoton \
     SPOTON_HOST=0.0.0.0 SPOTON_LOG_FORMAT=json
-USER spoton
+USER 1000
 EXPOSE 3847
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \

@@ -22,6 +22,7 @@ COPY pyproject.toml README.md ./
 COPY homography homography
 COPY plugins plugins
 COPY control_plane control_plane
+COPY training training
 COPY deepstream_configs deepstream_configs
 RUN .venv/bin/python -m pip install --no-deps --no-build-isolation --editable . \
     && (id -u 1000 >/dev/null 2>&1 || useradd --uid 1000 --create-home --shell /usr/sbin/nologin spoton) \

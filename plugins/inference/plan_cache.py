@@ -112,3 +112,15 @@ def read_plan_record(version_folder: Path) -> PlanRecord | None:
         return msgspec.json.decode((version_folder / PLAN_RECORD).read_bytes(), type=PlanRecord)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def fitting_plan(version_folder: Path, order: PlanOrder, target: Target) -> PlanRecord | None:
+    """The record of an installed plan, of whatever precision, that was made of the order's ONNX
+    file for this GPU and TensorRT; None where there is none.
+    """
+    record = read_plan_record(version_folder)
+    if record is None or not (version_folder / PLAN_FILE).is_file():
+        return None
+    made_for = record.gpu, record.tensorrt, record.onnx_sha256, record.batches
+    wanted = target.gpu, target.tensorrt, order.onnx_sha256, order.batches
+    return record if made_for == wanted else None

@@ -1,6 +1,7 @@
 """``spoton models`` as its users call it, over a repository of small models."""
 
 import json
+import os
 
 import numpy as np
 import onnx
@@ -109,6 +110,69 @@ def test_build_without_a_gpu_is_one_line_and_a_dry_run_shows_the_command(models,
     assert len(err.strip().splitlines()) == 1
     assert "--maxShapes=crops:64x3x64x32" in dry
     assert "trtexec" in dry
+
+
+NVIDIA_SMI = "#!/bin/sh\necho 'NVIDIA L4, 570.133.20, 8.9, 23034, 20000'\n"
+# Does what follows the name of trtexec on its command line: writes the plan.
+DOCKER = """#!/bin/sh
+echo 'TensorRT.trtexec [TensorRT v100900]'
+for argument in "$@"; do
+  plan=${argument#--saveEngine=}
+  [ "$plan" = "$argument" ] || { echo "$*" > "$plan"; echo built >> "$CALLS"; }
+done
+"""
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """Scripts in place of NVIDIA's programs; the file says how often a plan was built."""
+    programs, calls = tmp_path / "programs", tmp_path / "calls"
+    programs.mkdir()
+    for name, text in (("nvidia-smi", NVIDIA_SMI), ("docker", DOCKER)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("CALLS", str(calls))
+    return calls
+
+
+def test_the_first_start_builds_plans_and_later_ones_leave_what_fits(models, repository, calls):
+    """What compose.yaml and the manifests run before Triton. A plan of another precision is
+    somebody's choice; one for another GPU is none.
+    """
+    only = "--model", "person_reid", "--json"
+    version = repository / "person_reid" / "1"
+
+    def build(*more):
+        status, out, _ = models(repository, "build", *only, *more)
+        (plan,) = last_json(out)["plans"]
+        return status, plan["precision"], plan["from_cache"], plan["is_kept"]
+
+    first = build("--missing", "--precision", "fp32")
+    second = build("--missing")
+    third = build()
+    record = version / "model.plan.json"
+    record.write_text(record.read_text().replace("NVIDIA L4", "NVIDIA T4"))
+    fourth = build("--missing")
+
+    assert first == (0, "fp32", False, False)
+    assert second == (0, "fp32", True, True)
+    assert third == (0, "fp16", False, False)
+    assert fourth == (0, "fp16", True, False)
+    assert calls.read_text() == "built\n" * 2
+    assert (version / "model.plan").is_file()
+
+
+@pytest.mark.usefixtures("calls")
+def test_a_folder_that_cannot_be_written_is_one_line(models, repository, monkeypatch):
+    """Nobody may make a folder there, not even root."""
+    monkeypatch.setenv("SPOTON_DATA_DIR", "/sys/spoton")
+
+    status, _, err = models(repository, "build", "--model", "person_reid")
+
+    assert status == 1
+    assert "cannot be written" in err
+    assert len(err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

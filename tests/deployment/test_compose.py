@@ -1,27 +1,26 @@
 """compose.yaml and the images: complete, hardened, and in agreement with the settings."""
 
+import copy
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
+from control_plane.__main__ import parser
 from control_plane.settings import SECRETS, Settings, read_settings, variable_name
+from plugins.inference.tensorrt_build import IMAGE
 from tests.triton_fixtures import PROJECT
 
 COMPOSE = yaml.safe_load((PROJECT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 DOCKERFILES = sorted((PROJECT / "docker").glob("*.Dockerfile"))
 OURS = ("spoton", "api", "worker")
-# What the Compose specification knows of a service, as far as it could be of use here.
-KNOWN_KEYS = set(
-    "build cap_add cap_drop command configs container_name depends_on deploy devices dns entrypoint"
-    " env_file environment expose extra_hosts group_add healthcheck hostname image init ipc labels"
-    " logging networks network_mode pid ports privileged profiles pull_policy read_only restart"
-    " secrets security_opt shm_size stop_grace_period stop_signal sysctls tmpfs ulimits user"
-    " volumes working_dir".split()
-)
+ONCE = ("engines",)
+SCHEMA = json.loads((Path(__file__).parent / "schemas" / "compose-spec.json").read_text())
 KNOWN_VARIABLES = (
     {variable_name(field) for field in Settings.__struct_fields__}
     | {f"{variable_name(field)}_FILE" for field in SECRETS}
@@ -29,23 +28,90 @@ KNOWN_VARIABLES = (
 )
 
 
+def violations(compose) -> list[str]:
+    """What the Compose Specification's own schema says against it."""
+    return [error.json_path for error in Draft202012Validator(SCHEMA).iter_errors(compose)]
+
+
+def interpolated(value, variables):
+    """As Compose fills variables in: with their default, with "" where there is none."""
+    if isinstance(value, dict):
+        return {key: interpolated(each, variables) for key, each in value.items()}
+    if isinstance(value, list):
+        return [interpolated(each, variables) for each in value]
+    if not isinstance(value, str):
+        return value
+
+    def fill(found: re.Match[str]) -> str:
+        name, default = found[1], found[2]
+        return "$" if name is None else variables.get(name) or default or ""
+
+    return re.sub(r"\$(?:\$|\{(\w+)(?::-([^}]*))?\})", fill, value)
+
+
+def test_it_follows_the_compose_specification():
+    """With no variable set and with all of them."""
+    variables = {
+        "NVIDIA_REGISTRY": "registry.example",
+        "SPOTON_PUBLISH": "0.0.0.0:80",
+        "SPOTON_SECRETS": "/etc/spoton",
+    }
+    for given in ({}, variables):
+        assert violations(interpolated(COMPOSE, given)) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "key", "value"),
+    [
+        ("triton", "depends_on", {"engines": {"condition": "service_done"}}),
+        ("redis", "memory", "1gb"),
+        ("api", "ports", "3847:3847"),
+    ],
+)
+def test_what_is_not_in_the_specification_is_refused(service, key, value):
+    wrong = copy.deepcopy(COMPOSE)
+    wrong["services"][service][key] = value
+    assert f"$.services.{service}" in violations(wrong)
+
+
+def test_every_variable_has_a_default_and_none_is_left_over():
+    """Nothing has to be set for the cpu profile; NVIDIA's registry says by its name that it is."""
+    text = (PROJECT / "compose.yaml").read_text()
+    uses = re.findall(r"(?<!\$)\$\{(\w+)(:-[^}]*)?\}", text)
+    assert uses
+    assert [name for name, default in uses if not default] == []
+    filled = json.dumps(interpolated(COMPOSE, {}))
+    assert "${" not in filled
+    assert SERVICES["worker"]["build"]["args"]["NVIDIA_REGISTRY"].endswith("unset}")
+    assert '"127.0.0.1:3847:3847"' in filled
+    assert "$(cat /run/secrets/redis_password)" in filled
+
+
+def test_who_is_waited_for_starts_in_every_profile_of_the_waiting():
+    for name, service in SERVICES.items():
+        for other in service.get("depends_on", ()):
+            theirs = SERVICES[other].get("profiles")
+            assert theirs is None or set(service.get("profiles", ())) <= set(theirs), (name, other)
+
+
 @pytest.mark.parametrize("name", SERVICES)
-def test_service_has_known_keys_a_pinned_image_and_a_health_check(name):
+def test_service_has_a_pinned_image_and_a_health_check(name):
     """Our own images bring theirs along; a worker serves nothing that could be asked."""
     service = SERVICES[name]
-    assert set(service) <= KNOWN_KEYS
     assert re.search(r":[\w.-]*\d[\w.-]*$", service["image"]), service["image"]
-    if name not in OURS:
+    if name not in OURS + ONCE:
         assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_service_runs_hardened(name):
-    """No root, nothing to write but what is mounted, no new privileges, restarted when it dies."""
+    """No root, nothing to write but what is mounted, no new privileges, restarted when it dies,
+    but for what ends.
+    """
     service = SERVICES[name]
     assert service["read_only"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["restart"] == "unless-stopped"
+    assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
     assert not service.get("privileged")
     if name != "database":  # its image drops to its own user after it has prepared its folder
         assert service["user"].split(":")[0] not in {"0", "root"}
@@ -77,7 +143,27 @@ def test_each_profile_has_everything_a_task_needs():
 
     always = {"database", "redis", "objects", "prometheus", "grafana"}
     assert of("cpu") == always | {"spoton"}
-    assert of("gpu") == always | {"api", "worker", "triton"}
+    assert of("gpu") == always | {"api", "engines", "worker", "triton"}
+
+
+def test_plans_are_built_before_triton_starts():
+    """By a command that there is, with the trtexec of the very image that serves them, into the
+    folder that Triton reads.
+    """
+    engines, triton = SERVICES["engines"], SERVICES["triton"]
+    assert triton["depends_on"] == {"engines": {"condition": "service_completed_successfully"}}
+    args = parser("models").parse_args(engines["command"])
+    assert (args.action, args.missing, args.precision) == ("build", True, "fp16")
+    assert set(engines["environment"]) <= KNOWN_VARIABLES
+    settings = read_settings(engines["environment"])
+    assert f"./model_repository:{settings.model_repository}" in engines["volumes"]
+    assert f"./model_repository:{settings.model_repository}:ro" in triton["volumes"]
+    assert f"--model-repository={settings.model_repository}" in triton["command"]
+    dockerfile = (PROJECT / engines["build"]["dockerfile"]).read_text()
+    base = re.search(r"^FROM \$\{NVIDIA_REGISTRY\}(/\S+)$", dockerfile, re.MULTILINE)
+    assert base is not None
+    assert triton["image"].endswith(base[1])
+    assert base[1].endswith(IMAGE)
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -1,10 +1,14 @@
 """The manifests hang together and agree with the program: names, ports, probes, settings."""
 
+import copy
+import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from control_plane.commands.worker import GRACE_S
 from control_plane.settings import DEFAULT_PORT
@@ -19,16 +23,7 @@ OBJECTS = [
     for item in yaml.safe_load_all((FOLDER / name).read_text())
 ]
 DEPLOYMENTS = {o["metadata"]["name"]: o["spec"] for o in OBJECTS if o["kind"] == "Deployment"}
-VERSIONS = {
-    "Namespace": "v1",
-    "ConfigMap": "v1",
-    "Service": "v1",
-    "PersistentVolumeClaim": "v1",
-    "Deployment": "apps/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "PodDisruptionBudget": "policy/v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-}
+SCHEMA = json.loads((Path(__file__).parent / "schemas" / "kubernetes.json").read_text())
 
 
 def of_kind(kind):
@@ -40,10 +35,28 @@ def container(deployment):
     return only
 
 
-def test_every_file_is_listed_and_every_kind_has_its_current_version():
+def violations(item) -> list[str]:
+    """What Kubernetes's own definitions say against it."""
+    name = SCHEMA["kinds"][f"{item['apiVersion']} {item['kind']}"]
+    schema = {"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]}
+    return [error.json_path for error in Draft202012Validator(schema).iter_errors(item)]
+
+
+@pytest.mark.parametrize("item", OBJECTS, ids=lambda o: f"{o['kind']}-{o['metadata']['name']}")
+def test_manifest_follows_kubernetes_own_definitions(item):
+    """And what is misspelt is refused."""
+    assert violations(item) == []
+    wrong = copy.deepcopy(item)
+    wrong["metadata"]["label"] = {}
+    assert violations(wrong) == ["$.metadata"]
+
+
+def containers(pod):
+    return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+def test_every_file_is_listed_and_no_object_twice():
     assert {p.name for p in FOLDER.iterdir()} == {*KUSTOMIZATION["resources"], "kustomization.yaml"}
-    for item in OBJECTS:
-        assert item["apiVersion"] == VERSIONS[item["kind"]]
     names = [(o["kind"], o["metadata"]["name"]) for o in OBJECTS]
     assert len(names) == len(set(names))
 
@@ -57,11 +70,12 @@ def test_kubectl_builds_them():
     )
     items = list(yaml.safe_load_all(built.stdout))
     assert len(items) == len(OBJECTS)
+    assert [violations(item) for item in items if violations(item)] == []
     images = [
         c["image"]
         for o in items
         if o["kind"] == "Deployment"
-        for c in o["spec"]["template"]["spec"]["containers"]
+        for c in containers(o["spec"]["template"]["spec"])
     ]
     assert all(":" in image and not image.endswith("latest") for image in images)
 
@@ -82,16 +96,31 @@ def test_selectors_services_and_budgets_find_their_pods(name):
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_pods_run_hardened_and_say_what_they_need(name):
-    spec, pod = container(name), DEPLOYMENTS[name]["template"]["spec"]
+    pod, mounted = DEPLOYMENTS[name]["template"]["spec"], set()
     assert pod["securityContext"]["runAsNonRoot"]
-    assert spec["securityContext"]["readOnlyRootFilesystem"]
-    assert spec["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert {"cpu", "memory"} <= set(spec["resources"]["requests"])
-    mounted = {mount["name"] for mount in spec["volumeMounts"]}
+    for spec in containers(pod):
+        assert spec["securityContext"]["readOnlyRootFilesystem"]
+        assert spec["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert {"cpu", "memory"} <= set(spec["resources"]["requests"])
+        mounted |= {mount["name"] for mount in spec["volumeMounts"]}
+        if name != "spoton-api":
+            requests, limits = spec["resources"]["requests"], spec["resources"]["limits"]
+            assert requests["nvidia.com/gpu"] == limits["nvidia.com/gpu"] == "1"
     assert mounted == {volume["name"] for volume in pod["volumes"]}
-    if name != "spoton-api":
-        requests, limits = spec["resources"]["requests"], spec["resources"]["limits"]
-        assert requests["nvidia.com/gpu"] == limits["nvidia.com/gpu"] == "1"
+
+
+def test_plans_are_built_before_triton_starts():
+    """As in compose.yaml; Triton itself may not write to the claim."""
+    pod = DEPLOYMENTS["triton"]["template"]["spec"]
+    (engines,) = pod["initContainers"]
+    assert engines["args"] == SERVICES["engines"]["command"]
+    assert {v["name"] for v in engines["env"]} <= KNOWN_VARIABLES
+    writes = {mount["name"]: not mount.get("readOnly") for mount in engines["volumeMounts"]}
+    reads = {mount["name"]: mount.get("readOnly") for mount in container("triton")["volumeMounts"]}
+    assert writes["models"]
+    assert reads["models"]
+    (claim,) = [v["persistentVolumeClaim"] for v in pod["volumes"] if v["name"] == "models"]
+    assert not claim.get("readOnly")
 
 
 def test_api_is_probed_where_it_answers_and_scaled_between_limits():

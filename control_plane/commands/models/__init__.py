@@ -4,6 +4,8 @@ One module for each action; ``swap-a-model.md`` in the documentation walks throu
 """
 
 import argparse
+import errno
+import os
 
 from control_plane.commands.models import (
     building,
@@ -15,7 +17,9 @@ from control_plane.commands.models import (
     verifying,
 )
 from control_plane.settings import Settings
+from plugins.errors import InvalidInputError
 
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 ACTIONS = {
     "list": (listing, "models, versions, and which of them serve"),
     "import": (importing, "adapt an ONNX file, check it by inference, install it"),
@@ -42,5 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Dispatches to the action."""
     module, _ = ACTIONS[args.action]
-    status: int = module.run(args, settings)
+    try:
+        status: int = module.run(args, settings)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise InvalidInputError(
+            f"{error.filename} cannot be written ({error.strerror}): mount it for writing and give "
+            f"it to the user that runs this, {os.getuid()}"
+        ) from error
     return status

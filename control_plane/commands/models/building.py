@@ -18,7 +18,13 @@ from plugins.errors import InvalidInputError, UnavailableError
 from plugins.inference.known_models import sha256_of
 from plugins.inference.layouts.base import ModelName
 from plugins.inference.model_import import MODEL_FILE, input_size, warm_up_serving
-from plugins.inference.plan_cache import command_here, install_plan, plan_for, read_target
+from plugins.inference.plan_cache import (
+    command_here,
+    fitting_plan,
+    install_plan,
+    plan_for,
+    read_target,
+)
 from plugins.inference.quantisation import quantise
 from plugins.inference.tensorrt_build import (
     BATCHES,
@@ -36,7 +42,7 @@ CALIBRATED = "model.int8.onnx"
 
 
 class Built(msgspec.Struct, frozen=True):
-    """One plan; ``from_cache`` where it had been built before."""
+    """One plan; ``from_cache`` where it had been built before, ``is_kept`` where it was in use."""
 
     model: str
     version: int
@@ -45,6 +51,7 @@ class Built(msgspec.Struct, frozen=True):
     gpu: str
     tensorrt: str
     from_cache: bool
+    is_kept: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=IMAGE,
         help=f"Triton image that docker runs trtexec in (default: {IMAGE}; put the registry's name "
         "before it)",
+    )
+    parser.add_argument(
+        "--missing",
+        action="store_true",
+        help="leave a plan in place that fits this GPU, TensorRT and the model file, whatever its "
+        "precision",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the commands, build nothing")
 
@@ -84,7 +97,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         print_json({"plans": built})
     else:
         for each in built:
-            how = "from the cache" if each.from_cache else "built"
+            how = "in place" if each.is_kept else "from the cache" if each.from_cache else "built"
             print(f"{each.model}/{each.version} {each.precision}: {how}, {each.gpu}, "
                   f"TensorRT {each.tensorrt}")  # fmt: skip
     return 0
@@ -96,13 +109,17 @@ def _build(model: ModelName, args: argparse.Namespace, settings: Settings, gpu: 
     cache.mkdir(parents=True, exist_ok=True)
     command = command_here(args.image, (folder, cache))
     target = read_target(gpu, command)
-    order = order_for(model, folder, args.precision)
+    order, place = order_for(model, folder, args.precision), str(folder / PLAN_FILE)
+    there = fitting_plan(folder, order, target) if args.missing else None
+    if there is not None:
+        return Built(
+            model, int(folder.name), there.precision, place, gpu, target.tensorrt, True, True
+        )
     onnx = _source(model, folder, args, settings)
     with console.status(f"building {model} ({args.precision}), which takes minutes"):
         plan = plan_for(order, target, onnx, cache, command)
     install_plan(plan.path, folder, order, target)
     warm_up_serving(folder.parent)
-    place = str(folder / PLAN_FILE)
     return Built(
         model, int(folder.name), args.precision, place, gpu, target.tensorrt, plan.was_there
     )

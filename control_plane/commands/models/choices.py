@@ -54,9 +54,11 @@ def serving_folder(settings: Settings, model: str) -> Path:
 
 
 def engine_file(settings: Settings) -> str:
-    """What this machine's profile serves."""
-    profile = choose_profile(settings.profile, look_around())
-    return PLAN_FILE if profile.name == "gpu" else MODEL_FILE
+    """What Triton serves on the profile: the one that is set, else this machine's."""
+    profile = settings.profile
+    if profile == "auto":
+        profile = choose_profile(profile, look_around()).name
+    return PLAN_FILE if profile == "gpu" else MODEL_FILE
 
 
 @contextmanager
