@@ -152,6 +152,12 @@ def _plan(plan: Plan, gpu: Gpu | None, tensorrt: str) -> Finding:
     return Finding(name, "ok", f"{place} was built for {plan.gpu}, TensorRT {plan.tensorrt}")
 
 
+def of_lacking_plans(versions: Sequence[str]) -> list[Finding]:
+    """Versions that serve on a GPU and have no plan."""
+    cure = "`spoton models build`; under compose, `docker compose logs engines` says why it failed"
+    return [Finding("engine", "fail", f"{version} has no plan", cure) for version in versions]
+
+
 def of_components(components: Mapping[str, Component]) -> list[Finding]:
     """The services' and models' own probes, as ``/health`` has them."""
     levels: dict[str, Status] = {"ok": "ok", "degraded": "warn", "away": "fail"}

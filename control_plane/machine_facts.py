@@ -22,11 +22,12 @@ from homography.environment import Catalogue
 from plugins.errors import SpotOnError
 from plugins.inference.detector import Detector
 from plugins.inference.embedder import Embedder
+from plugins.inference.model_import import serving_version
+from plugins.inference.tensorrt_build import PLAN_FILE, PLAN_RECORD
 from plugins.inference.triton_client import Triton
 
 QUERY = "name,driver_version,compute_cap,memory.total,memory.free"
 ANSWER_S = 5.0
-PLAN_RECORD = "model.plan.json"
 
 
 def read_gpu() -> Gpu | None:
@@ -47,7 +48,17 @@ def parse_gpu(text: str) -> Gpu:
 
 def read_plans(repository: Path) -> list[Plan]:
     """Every ``model.plan`` and what ``model.plan.json`` beside it says: keys gpu and tensorrt."""
-    return [_plan(path) for path in sorted(repository.glob("*/*/model.plan"))]
+    return [_plan(path) for path in sorted(repository.glob(f"*/*/{PLAN_FILE}"))]
+
+
+def lacking_plans(repository: Path) -> list[str]:
+    """Versions that serve and have no plan, as "model version N"."""
+    serving = [serving_version(config.parent) for config in repository.glob("*/config.pbtxt")]
+    return sorted(
+        f"{version.parent.name} version {version.name}"
+        for version in serving
+        if version is not None and not (version / PLAN_FILE).is_file()
+    )
 
 
 def _plan(path: Path) -> Plan:

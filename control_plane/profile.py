@@ -10,6 +10,12 @@ def chosen_profile(settings: Settings) -> Profile:
     return choose_profile(settings.profile, look_around())
 
 
+def require_profile(settings: Settings) -> None:
+    """InvalidInputError when SPOTON_PROFILE=gpu cannot be had: before anything is started."""
+    if settings.profile == "gpu":
+        chosen_profile(settings)
+
+
 def deepstream_settings(settings: Settings) -> DeepStreamSettings | None:
     """The pipeline's set-up; None on the CPU profile."""
     if chosen_profile(settings).name == "cpu":

@@ -54,13 +54,16 @@ def of_machine(settings: Settings) -> list[Finding]:
     except InvalidInputError as error:
         refusal = str(error)
     is_gpu = profile is None or profile.name == "gpu"
-    plans = machine_facts.read_plans(settings.model_repository) if is_gpu else []
+    repository = settings.model_repository
+    plans = machine_facts.read_plans(repository) if is_gpu else []
+    lacking = machine_facts.lacking_plans(repository) if is_gpu else []
     folder = settings.data_dir.resolve()
     return [
         diagnoses.of_profile(settings.profile, profile, refusal),
         *diagnoses.of_presence(presence),
         *diagnoses.of_gpu(gpu, is_needed=is_gpu, tasks=settings.tasks_at_once),
         *diagnoses.of_plans(plans, gpu, machine_facts.read_tensorrt()),
+        *diagnoses.of_lacking_plans(lacking),
         diagnoses.of_cpu_decoder(is_there=Gst.ElementFactory.find("avdec_h264") is not None),
         diagnoses.of_disk(str(folder), machine_facts.free_bytes(folder)),
         diagnoses.of_shared_memory(machine_facts.shared_memory_bytes()),

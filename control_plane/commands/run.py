@@ -16,6 +16,7 @@ import msgspec
 from control_plane.catalogue import known_environment
 from control_plane.embedded import running_services
 from control_plane.logs import configure_logging
+from control_plane.profile import require_profile
 from control_plane.settings import Settings
 from control_plane.store import Store
 from control_plane.task_environment import task_environment
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     request = _request(args)
     environment = known_environment(catalogue, args.environment)
     chosen_cameras(environment, request.cameras)
+    require_profile(settings)
     with console.status("starting services") as status:
         services = running_services(settings, lambda name: status.update(f"starting {name}"))
         with services as complete:

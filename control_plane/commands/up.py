@@ -26,6 +26,7 @@ from control_plane.commands.run import speed, summary
 from control_plane.embedded import die_with_parent, running_services
 from control_plane.local_login import log_in_here, with_demo_access
 from control_plane.logs import configure_logging
+from control_plane.profile import require_profile
 from control_plane.settings import Settings, as_environment
 from control_plane.terminal import closing_table, console, print_json, task_progress_bar
 from plugins.errors import SpotOnError, UnavailableError
@@ -71,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Starts all, plays if asked, and stays until Ctrl-C or SIGTERM."""
     configure_logging("warning", settings.log_format)
+    require_profile(settings)
     settings = with_demo_access(settings)
     open_listener(settings.host, settings.port).close()
     if args.demo:

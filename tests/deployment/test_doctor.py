@@ -10,7 +10,7 @@ from control_plane.commands.doctor import of_log_file
 from control_plane.diagnoses import Finding, Gpu, Plan
 from control_plane.probes import Component
 from plugins.deepstream.failures import KNOWN_FAILURES, explained, known_failure
-from plugins.deepstream.presence import Presence, Profile
+from plugins.deepstream.presence import Presence, Profile, lacking, look_around
 from plugins.errors import InvalidInputError
 from tests.triton_fixtures import PROJECT
 
@@ -94,6 +94,20 @@ def test_plan_of_another_gpu_or_tensorrt_is_found(tmp_path, gpu, tensorrt, statu
     assert plans == [Plan("person_detector", "3", gpu, tensorrt)]
     assert finding.status == status
     assert status == "ok" or "spoton models build" in finding.cure
+
+
+def test_a_serving_version_without_a_plan_is_found(tmp_path):
+    """Older versions need none."""
+    for version in ("1", "2"):
+        folder = tmp_path / "person_reid" / version
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").touch()
+    (tmp_path / "person_reid" / "config.pbtxt").touch()
+    (finding,) = diagnoses.of_lacking_plans(machine_facts.lacking_plans(tmp_path))
+    assert (finding.status, finding.message) == ("fail", "person_reid version 2 has no plan")
+    assert "spoton models build" in finding.cure
+    (tmp_path / "person_reid" / "2" / "model.plan").touch()
+    assert machine_facts.lacking_plans(tmp_path) == []
 
 
 def test_components_that_are_away_get_a_cure():
@@ -196,3 +210,22 @@ def test_doctor_names_every_service_that_is_away(tmp_path, monkeypatch, capsys):
 def test_unreadable_log_is_named(tmp_path):
     with pytest.raises(InvalidInputError, match="cannot be read"):
         of_log_file(tmp_path / "none.log")
+
+
+@pytest.mark.parametrize("command", [("worker",), ("run", "-e", "demo"), ("up",)])
+def test_a_profile_that_cannot_be_had_is_refused_before_anything_starts(
+    tmp_path, monkeypatch, capsys, command
+):
+    """One line with the cure."""
+    if lacking(look_around()) is None:
+        pytest.skip("this machine has all that the GPU profile needs")
+    monkeypatch.setenv("SPOTON_PROFILE", "gpu")
+    monkeypatch.setenv("SPOTON_DATA_DIR", str(tmp_path / "data"))
+
+    assert main([*command]) == 1
+
+    error = capsys.readouterr().err
+    assert "SPOTON_PROFILE=gpu cannot be had here: " in error
+    assert str(lacking(look_around())) in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "data").exists()
