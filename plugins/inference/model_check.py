@@ -109,8 +109,10 @@ def check_detector(session: onnxruntime.InferenceSession) -> None:
         )
 
 
-def check_embedder(session: onnxruntime.InferenceSession) -> None:
-    """InvalidModelError unless the session keeps the embedder's contract, alone and in batches."""
+def check_embedder(session: onnxruntime.InferenceSession) -> Floats:
+    """Embeddings (N, D) of the sample pictures. InvalidModelError unless the session keeps the
+    embedder's contract, alone and in batches.
+    """
     pictures = sample_pictures(check_input(session, "crops"))
     types = {output.name: output.type for output in session.get_outputs()}
     if types != {"embeddings": "tensor(float)"}:
@@ -127,6 +129,7 @@ def check_embedder(session: onnxruntime.InferenceSession) -> None:
     for row in range(BATCH):
         alone = run(session, "crops", pictures[row : row + 1])["embeddings"][0]
         compare_vectors(alone, together[row], "alone and in a batch")
+    return np.asarray(together, np.float32)
 
 
 def compare_boxes(

@@ -20,7 +20,7 @@ from plugins.errors import InvalidInputError, InvalidModelError
 from plugins.inference.detection_graph import IOU_THRESHOLD, SCORE_FLOOR
 from plugins.inference.graph_surgery import dims_of, real_inputs, require_opset
 from plugins.inference.layouts import layout_for
-from plugins.inference.layouts.base import Floats, Layout, ModelName, Picture, SizeHW
+from plugins.inference.layouts.base import Answer, Layout, ModelName, Picture, SizeHW
 from plugins.inference.model_check import (
     check_detector,
     check_embedder,
@@ -215,27 +215,27 @@ def _check(
         check_detector(session)
         _compare_detector(rules, original, size_hw)
     else:
-        check_embedder(session)
-        for picture in sample_pictures(size_hw):
-            expected, _ = _reference(rules, original, picture)
-            found = run(session, "crops", picture[None])["embeddings"][0]
+        embeddings = check_embedder(session)
+        references = _references(rules, original, sample_pictures(size_hw))
+        for (expected, _), found in zip(references, embeddings, strict=True):
             compare_vectors(expected, found, "before and after the adaptation")
 
 
 def _compare_detector(rules: Layout, original: onnx.ModelProto, size_hw: SizeHW) -> None:
     """Made-up pictures hold nobody: compare the best candidates, however low their scores."""
     session = open_session(_adapt(rules, original, size_hw, 0.0))
-    for picture in sample_pictures(size_hw):
-        expected = suppress(*_reference(rules, original, picture))
+    pictures = sample_pictures(size_hw)
+    for picture, candidates in zip(pictures, _references(rules, original, pictures), strict=True):
+        expected = suppress(*candidates)
         found = run(session, "images", picture[None])
         compare_boxes(
             expected, (found["boxes"][0], found["scores"][0]), "before and after the adaptation"
         )
 
 
-def _reference(rules: Layout, original: onnx.ModelProto, picture: Picture) -> tuple[Floats, Floats]:
+def _references(rules: Layout, original: onnx.ModelProto, pictures: Picture) -> list[Answer]:
     try:
-        return rules.reference(copy.deepcopy(original), picture)
+        return rules.reference(original, pictures)
     except InvalidModelError:
         raise
     except Exception as error:

@@ -171,6 +171,69 @@ def unnormalised(repository, path) -> None:
     onnx.save(model, path)
 
 
+def fragile(repository, path) -> None:
+    """The serving embedder with an index out of range for a crop that is white all over."""
+    import onnx  # noqa: PLC0415  # as above
+
+    model, make = onnx.load(repository / MODEL / "1" / "model.onnx"), onnx.helper
+    for node in model.graph.node:
+        node.output[:] = ["sound" if name == "embeddings" else name for name in node.output]
+    model.graph.initializer.append(make.make_tensor("nought", onnx.TensorProto.FLOAT, [1], [0.0]))
+    model.graph.initializer.append(make.make_tensor("white", onnx.TensorProto.FLOAT, [], [255.0]))
+    model.graph.node.extend(
+        [
+            make.make_node("Cast", ["crops"], ["float_crops"], to=onnx.TensorProto.FLOAT),
+            make.make_node("ReduceMin", ["float_crops"], ["dark"], axes=[1, 2, 3], keepdims=0),
+            make.make_node("Div", ["dark", "white"], ["share"]),
+            make.make_node("Cast", ["share"], ["index"], to=onnx.TensorProto.INT64),
+            make.make_node("Gather", ["nought", "index"], ["noughts"]),
+            make.make_node("ReduceMax", ["noughts"], ["zero"], keepdims=0),
+            make.make_node("Add", ["sound", "zero"], ["embeddings"]),
+        ]
+    )
+    onnx.save(model, path)
+
+
+def test_a_version_that_fails_on_some_requests_goes_back_by_itself(served):
+    """Load and canary are fine, then every tenth crop fails: the version before serves again, and
+    the pipeline's own sessions have an answer for every crop.
+    """
+    triton, repository = served
+    (repository / MODEL / "2").mkdir()
+    fragile(repository, repository / MODEL / "2" / "model.onnx")
+    crops = [np.full((1, 3, *CROP_SIZE), value, np.uint8) for value in range(165, 256, 10)]
+    answers, done = [Counter() for _ in range(CLIENTS)], threading.Event()
+
+    def ask(mine: Counter[str]) -> None:
+        client = Triton(triton.url, deadline_s=120, repository=repository)
+        session = client.session(MODEL, 1)
+        while not done.is_set():
+            for crop in crops:
+                session.run(1, lambda pixels, crop=crop: np.copyto(pixels, crop))
+                mine[session.model_version.split("/")[1]] += 1
+        mine["after"] = int(session.model_version.split("/")[1])
+        client.close()
+
+    threads = [threading.Thread(target=ask, args=(mine,)) for mine in answers]
+    for thread in threads:
+        thread.start()
+    try:
+        with pytest.raises(InvalidModelError, match="failed after the promotion"):
+            promote(repository, MODEL, 2, triton, watch_s=120)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+    assert [mine["after"] for mine in answers] == [1] * CLIENTS
+    assert sum(mine["2"] for mine in answers) > 0
+    assert serving_version(repository / MODEL) == repository / MODEL / "1"
+    with triton.client() as client:
+        assert client.is_model_ready(MODEL, "1")
+        assert not client.is_model_ready(MODEL, "2")
+    assert read_history(repository / MODEL) == []
+
+
 def test_a_pinned_version_survives_a_restart_and_newer_imports(served, own_server, tmp_path):
     """What serves is decided by promotion, not by what lies beside it."""
     triton, repository = served

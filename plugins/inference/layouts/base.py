@@ -1,6 +1,6 @@
 """What a layout offers, and the ways of running a source file that references share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ ModelName = Literal["person_detector", "person_reid"]
 SizeHW = tuple[int, int]
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Answer = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +25,28 @@ class Layout:
 
     ``choose_size(source, wanted)`` gives the input's (height, width) or raises InvalidModelError.
     ``adapt(source, size_hw, score_floor)`` turns the source, in place, into a graph that keeps the
-    contract. ``reference(source, picture)`` runs the untouched source on one uint8 [3, H, W] RGB
-    picture, with pre- and postprocessing in numpy: a detector gives candidate boxes (K, 4) and
-    person scores (K,) before suppression, an embedder one vector (D,) of length 1 and an empty
-    array.
+    contract. ``reference(source, pictures)`` runs the source on uint8 [N, 3, H, W] RGB pictures,
+    one by one, with pre- and postprocessing in numpy: of each, a detector gives candidate boxes
+    (K, 4) and person scores (K,) before suppression, an embedder one vector (D,) of length 1 and
+    an empty array. The source stays as it is.
     """
 
     name: str
     model: ModelName
     choose_size: Callable[[onnx.ModelProto, SizeHW | None], SizeHW]
     adapt: Callable[[onnx.ModelProto, SizeHW, float], None]
-    reference: Callable[[onnx.ModelProto, Picture], tuple[Floats, Floats]]
+    reference: Callable[[onnx.ModelProto, Picture], list[Answer]]
 
 
-def run_source(source: onnx.ModelProto, tensor: Floats, outputs: list[str] | None) -> list[Floats]:
-    """Outputs of the source for one input tensor."""
+def run_source(
+    source: onnx.ModelProto, tensors: Iterable[Floats], outputs: list[str] | None
+) -> list[list[Floats]]:
+    """Outputs of the source for each input tensor. It is opened once: it may be large."""
     session = onnxruntime.InferenceSession(
         source.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    results: list[Floats] = session.run(outputs, {session.get_inputs()[0].name: tensor})
-    return results
+    name = session.get_inputs()[0].name
+    return [session.run(outputs, {name: tensor}) for tensor in tensors]
 
 
 def normalised(vector: Floats) -> Floats:

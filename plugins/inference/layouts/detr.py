@@ -21,6 +21,7 @@ from plugins.inference.graph_surgery import (
     replace_input,
 )
 from plugins.inference.layouts.base import (
+    Answer,
     Floats,
     Layout,
     Picture,
@@ -62,12 +63,16 @@ def adapt(source: onnx.ModelProto, size_hw: SizeHW, score_floor: float) -> None:
     add_suppression(source, boxes, scores, queries, score_floor)
 
 
-def reference(source: onnx.ModelProto, picture: Picture) -> tuple[Floats, Floats]:
+def reference(source: onnx.ModelProto, pictures: Picture) -> list[Answer]:
     """Candidates decoded in numpy."""
-    pixels = picture.astype(np.float32) / np.float32(255)
-    logits, boxes = run_source(source, np.asarray(pixels[None], np.float32), [LOGITS, BOXES])
+    tensors = (picture[None].astype(np.float32) / np.float32(255) for picture in pictures)
+    found = run_source(source, tensors, [LOGITS, BOXES])
+    return [_decoded(logits, boxes, pictures.shape[2:]) for logits, boxes in found]
+
+
+def _decoded(logits: Floats, boxes: Floats, size_hw: tuple[int, ...]) -> Answer:
     centre, half = boxes[0, :, :2], boxes[0, :, 2:] / 2
-    scale = np.array([picture.shape[2], picture.shape[1]] * 2, np.float32)
+    scale = np.array([size_hw[1], size_hw[0]] * 2, np.float32)
     xyxy = np.concatenate([centre - half, centre + half], axis=1) * scale
     return xyxy.astype(np.float32), np.asarray(1 / (1 + np.exp(-logits[0, :, PERSON])), np.float32)
 

@@ -19,6 +19,7 @@ from plugins.inference.graph_surgery import (
     set_outputs,
 )
 from plugins.inference.layouts.base import (
+    Answer,
     Floats,
     Picture,
     SizeHW,
@@ -66,18 +67,20 @@ class PixelFormat:
         add_node(source, "LpNormalization", [name], "embeddings", axis=1, p=2)
         set_outputs(source, [("embeddings", TensorProto.FLOAT, ["batch", length])])
 
-    def reference(self, source: onnx.ModelProto, picture: Picture) -> tuple[Floats, Floats]:
-        """The source's vector for one picture, at length 1."""
+    def reference(self, source: onnx.ModelProto, pictures: Picture) -> list[Answer]:
+        """The source's vector for each picture, at length 1."""
+        tensors = (self._tensor(picture) for picture in pictures)
+        found = run_source(source, tensors, [self._output(source).name])
+        return [(normalised(vectors[0]), np.empty(0, np.float32)) for (vectors,) in found]
+
+    def _tensor(self, picture: Picture) -> Floats:
         pixels = (picture[::-1] if self.is_bgr else picture).astype(np.float32)
         if self.mean is not None:
             pixels = pixels - np.array(self.mean, np.float32).reshape(3, 1, 1)
         if self.std is not None:
             pixels = pixels / np.array(self.std, np.float32).reshape(3, 1, 1)
         tensor = pixels.transpose(1, 2, 0) if self.channels_last else pixels
-        vector = run_source(
-            source, np.ascontiguousarray(tensor[None]), [self._output(source).name]
-        )[0][0]
-        return normalised(vector), np.empty(0, np.float32)
+        return np.ascontiguousarray(tensor[None])
 
     def _output(self, source: onnx.ModelProto) -> onnx.ValueInfoProto:
         named = [value for value in source.graph.output if value.name == self.output]
@@ -92,5 +95,5 @@ class PixelFormat:
         return output
 
     def _measured_length(self, source: onnx.ModelProto, size_hw: SizeHW) -> int:
-        vector, _ = self.reference(source, np.zeros((3, *size_hw), np.uint8))
+        ((vector, _),) = self.reference(source, np.zeros((1, 3, *size_hw), np.uint8))
         return len(vector)

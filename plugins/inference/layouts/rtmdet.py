@@ -4,6 +4,7 @@ Its own suppression packs the whole batch into as many rows as the fullest pictu
 graph is cut before it, at the candidates, and gets ours.
 """
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ from plugins.inference.graph_surgery import (
     replace_input,
 )
 from plugins.inference.layouts.base import (
-    Floats,
+    Answer,
     Layout,
     Picture,
     SizeHW,
@@ -57,17 +58,17 @@ def adapt(source: onnx.ModelProto, size_hw: SizeHW, score_floor: float) -> None:
     add_suppression(source, boxes, scores, cells, score_floor)
 
 
-def reference(source: onnx.ModelProto, picture: Picture) -> tuple[Floats, Floats]:
+def reference(source: onnx.ModelProto, pictures: Picture) -> list[Answer]:
     """Candidates that the untouched graph hands to its own suppression."""
     suppression = _suppression(source)
     names = [suppression.input[0], suppression.input[1]]
+    opened = copy.deepcopy(source)
     for name in names:
-        source.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
-    pixels = picture[::-1].astype(np.float32)
+        opened.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     mean = np.array(MEAN_BGR, np.float32).reshape(3, 1, 1)
     std = np.array(STD_BGR, np.float32).reshape(3, 1, 1)
-    boxes, scores = run_source(source, ((pixels - mean) / std)[None], names)
-    return boxes[0], scores[0, PERSON]
+    tensors = (((p[::-1].astype(np.float32) - mean) / std)[None] for p in pictures)
+    return [(boxes[0], scores[0, PERSON]) for boxes, scores in run_source(opened, tensors, names)]
 
 
 def _suppression(source: onnx.ModelProto) -> onnx.NodeProto:

@@ -20,6 +20,7 @@ from plugins.inference.graph_surgery import (
     replace_input,
 )
 from plugins.inference.layouts.base import (
+    Answer,
     Floats,
     Layout,
     Picture,
@@ -54,11 +55,14 @@ def adapt(source: onnx.ModelProto, size_hw: SizeHW, score_floor: float) -> None:
     add_suppression(source, boxes, scores, len(_cells(size_hw)[1]), score_floor)
 
 
-def reference(source: onnx.ModelProto, picture: Picture) -> tuple[Floats, Floats]:
+def reference(source: onnx.ModelProto, pictures: Picture) -> list[Answer]:
     """Candidates decoded in numpy."""
-    tensor = picture[::-1].astype(np.float32)[None]
-    raw = run_source(source, tensor, None)[0][0]
-    corners, strides = _cells((picture.shape[1], picture.shape[2]))
+    tensors = (picture[::-1].astype(np.float32)[None] for picture in pictures)
+    cells = _cells((pictures.shape[2], pictures.shape[3]))
+    return [_decoded(raw[0], *cells) for (raw,) in run_source(source, tensors, None)]
+
+
+def _decoded(raw: Floats, corners: Floats, strides: Floats) -> Answer:
     centre = (raw[:, :2] + corners) * strides
     half = np.exp(raw[:, 2:4]) * strides / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1)
