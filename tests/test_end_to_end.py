@@ -6,6 +6,7 @@ The generated world runs on every machine; the laboratory where its footage is.
 
 import asyncio
 import json
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -246,6 +247,17 @@ def test_health_is_good_and_names_every_component(stack):
     assert health["detector_model_loaded"]
     assert health["prototype_tracker_loaded"]
     assert health["homography_matrices_precomputed"]
+
+
+def test_the_log_and_health_say_which_profile_runs_and_why(stack):
+    """The choice of ``auto`` is one line in the worker's log."""
+    text = (stack.data_dir / "logs" / "worker.log").read_text()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    (ready,) = [line for line in lines if "worker_ready" in line]
+    chosen = re.search(r"profile=(cpu|gpu) reason='?\w", ready)
+    assert chosen is not None, ready
+    parts = httpx.get(f"{stack.address}/health").json()["components"]
+    assert f"running on {chosen[1]}" in parts["pipeline_workers"]["detail"]
 
 
 def test_run_plays_without_the_control_plane(world):
