@@ -21,10 +21,18 @@ MAX_KEYS = 100_000
 
 @dataclass(slots=True)
 class Count:
-    """Of one key in this minute: all replicas' as far as known, and those not yet told."""
+    """Of one key in this minute: all replicas' as far as known, this one's that Redis is being told
+    of, and those it is not yet told of.
+    """
 
     known: int = 0
+    on_the_way: int = 0
     pending: int = 0
+
+    @property
+    def total(self) -> int:
+        """As far as this process knows."""
+        return self.known + self.on_the_way + self.pending
 
 
 class RateLimit:
@@ -41,9 +49,10 @@ class RateLimit:
             return
         count = self._count_of(key)
         count.pending += 1
-        if count.known == 0 or count.pending > limit // BATCHES:
-            await self._share(key, count)
-        if count.known + count.pending > limit:
+        total = count.total
+        if total <= limit and (count.known == 0 or count.pending > limit // BATCHES):
+            total = await self._share(key, count)
+        if total > limit:
             retry_after_s = WINDOW_S - int(time.time()) % WINDOW_S
             raise TooManyRequestsError(
                 f"more than {limit} requests in a minute: try again in {retry_after_s} s",
@@ -56,8 +65,10 @@ class RateLimit:
             self._window, self._counts = window, {}
         return self._counts.setdefault(key, Count())
 
-    async def _share(self, key: str, count: Count) -> None:
+    async def _share(self, key: str, count: Count) -> int:
+        """Tells Redis; how many there were with these, of all replicas."""
         pending, count.pending = count.pending, 0
+        count.on_the_way += pending
         name = f"spoton:rate:{self._window}:{key}"
 
         async def add(redis: "Redis") -> Any:
@@ -66,5 +77,12 @@ class RateLimit:
             pipe.expire(name, 2 * WINDOW_S)
             return (await pipe.execute())[0]
 
-        total = await self._redis.ask(add)
-        count.known = count.known + pending if total is None else max(int(total), count.known)
+        try:
+            told = await self._redis.ask(add)
+        finally:
+            count.on_the_way -= pending
+        if told is None:
+            count.known += pending
+            return count.total
+        count.known = max(int(told), count.known)
+        return int(told)

@@ -1,12 +1,14 @@
 """What clients and services do wrong, over a real server: the others and the connection go on."""
 
+import asyncio
 import json
 import socket
 import threading
-import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -15,6 +17,7 @@ from control_plane.store import Store
 from plugins.wire import decode_set
 from tests.control_plane.serving import running_app
 from tests.control_plane.test_live import (
+    PATIENCE_S,
     next_of,
     next_set,
     opened,
@@ -22,6 +25,7 @@ from tests.control_plane.test_live import (
     run,
 )
 from tests.services import free_port, start_redis
+from tests.waiting import wait_until
 
 
 def test_deltas_on_request_add_up_to_the_updates(app):
@@ -92,8 +96,37 @@ def test_a_storm_of_connections_does_not_disturb_who_is_there(app):
             update = next_of(client, "tracking_update")
             assert update["payload"]["global_frame_index"] == index
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE_S)
     assert greeted == [task_id] * 150
+
+
+async def come_at_once(url, count):
+    """How many were greeted, and the others' close codes and reasons."""
+
+    async def come():
+        try:
+            async with connect_async(url, open_timeout=PATIENCE_S) as client:
+                return json.loads(await client.recv())["type"]
+        except ConnectionClosed as closed:
+            return closed.rcvd.code, closed.rcvd.reason
+
+    return Counter(await asyncio.gather(*(come() for _ in range(count))))
+
+
+def test_more_connections_than_a_minute_allows_are_told_to_come_back(tmp_path):
+    """Each is greeted or closed with the reason, and nothing of them stays."""
+    with running_app(tmp_path, requests_per_min=60) as app:
+        url = f"{app.ws_url}/ws/tracking/{app.start()}"
+        came = asyncio.run(come_at_once(url, 300))
+        assert set(came) == {"connection_established", (1013, "too_many_requests")}
+        assert came.total() == 300
+        assert came["connection_established"] <= 2 * 62  # a minute may end meanwhile
+
+        def clients():
+            lines = app.http.get("/metrics").text.splitlines()
+            return [x for x in lines if x.startswith('spoton_websocket_clients{kind="tracking"}')]
+
+        wait_until(lambda: clients() == ['spoton_websocket_clients{kind="tracking"} 0.0'])
 
 
 def test_a_task_that_fails_while_watched_says_so_and_closes(app):
@@ -135,18 +168,17 @@ def test_the_gap_that_a_restart_of_redis_leaves_is_announced(tmp_path: Path):
 
 
 def test_a_slow_client_is_given_smaller_pictures_and_the_others_all_of_them(app):
-    """It reads a set a second of ten; whoever reads on gets each set, whole."""
+    """It reads one message while twenty sets go by; whoever reads on gets each set, whole."""
     task_id = app.start()
     told: list[str] = []
-    is_over = threading.Event()
+    is_over, may_read = threading.Event(), threading.Semaphore(0)
 
     def dawdle(client):
         with suppress(ConnectionClosed, TimeoutError):
-            while not is_over.is_set():
-                message = client.recv(timeout=20)
+            while may_read.acquire() and not is_over.is_set():
+                message = client.recv(timeout=PATIENCE_S)
                 if isinstance(message, str) and json.loads(message)["type"] == "frame_sync":
                     told.append(json.loads(message)["payload"]["quality"])
-                time.sleep(0.2)
 
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
@@ -157,11 +189,14 @@ def test_a_slow_client_is_given_smaller_pictures_and_the_others_all_of_them(app)
     with slow, opened(app, task_id, "frames") as quick:
         next_of(quick, "status_update")
         thread.start()
-        for index in range(400):
+        for index in range(600):
             message = app.worker.publish(task_id, index, padding=500_000)
             assert next_set(quick) == message
             if "half" in told:
                 break
+            if index % 20 == 0:
+                may_read.release()
         is_over.set()
-    thread.join(30)
+        may_read.release()
+    thread.join(PATIENCE_S)
     assert "half" in told
