@@ -1,7 +1,8 @@
 """One task, top to bottom: list → fetch → decode → detect → track → publish → store.
 
 Each stage runs in a thread of its own, a bounded queue behind it (``playback.Ahead``): while one
-set is with the detector, the next is decoded and the one before is published.
+set is with the detector, the next is decoded and the one before is published. Two sets are on their
+way to the detector and back, so that it never waits for one.
 """
 
 import asyncio
@@ -60,6 +61,7 @@ CHECKPOINT_SETS = 20
 CHECKPOINT_S = 2.0
 QUEUE_DEPTH = 2
 JPEG_THREADS = 2
+DETECTIONS_AT_ONCE = 2
 JOIN_S = 5.0
 
 T = TypeVar("T")
@@ -91,10 +93,10 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class DetectedSet:
-    """A set after the detector; its JPEGs are being made meanwhile."""
+    """A set on its way through the detector; its JPEGs are being made meanwhile."""
 
     frame_set: FrameSet
-    detections: Mapping[str, Detections]
+    detections: "Future[Mapping[str, Detections]]"
     jpegs: Mapping[str, "Future[bytes]"]
 
 
@@ -190,7 +192,11 @@ class TaskRun:
             stored = replace(stored, checkpoint=state)
         with contextlib.ExitStack() as stack:
             triton = stack.enter_context(contextlib.closing(self._triton()))
-            detector = Detector(triton, score_threshold=self.settings.score_threshold)
+            detector = Detector(
+                triton,
+                score_threshold=self.settings.score_threshold,
+                at_once=DETECTIONS_AT_ONCE,
+            )
             embedder = Embedder(triton)
             plan = self._plan()
             tracker = self._tracker(plan, embedder.model_version, stored)
@@ -201,7 +207,7 @@ class TaskRun:
             encoders = stack.enter_context(ThreadPoolExecutor(JPEG_THREADS, "jpeg"))
             sets: Ahead[FrameSet] = self._stage(stack, "align", lambda out: self._align(graph, out))
             detected: Ahead[DetectedSet] = self._stage(
-                stack, "detect", lambda out: self._detect(sets, path, encoders, out)
+                stack, "detect", lambda out: self._detect(sets, path, encoders, out), depth=1
             )
             tracked: Ahead[TrackedSet] = self._stage(
                 stack, "track", lambda out: self._track(detected, tracker, path.embedder, out)
@@ -280,9 +286,13 @@ class TaskRun:
         return Tracker(planes, parameters, identity_seed, embedding_model)
 
     def _stage(
-        self, stack: contextlib.ExitStack, name: str, source: Callable[[Ahead[T]], None]
+        self,
+        stack: contextlib.ExitStack,
+        name: str,
+        source: Callable[[Ahead[T]], None],
+        depth: int = QUEUE_DEPTH,
     ) -> Ahead[T]:
-        ahead, thread = run_ahead(source, QUEUE_DEPTH, name, self.stop)
+        ahead, thread = run_ahead(source, depth, name, self.stop)
         self._threads.append(thread)
         self._queues[name] = ahead
         stack.callback(ahead.close)
@@ -306,16 +316,20 @@ class TaskRun:
         encoders: ThreadPoolExecutor,
         out: Ahead[DetectedSet],
     ) -> None:
-        for frame_set in sets:
-            jpegs = {
-                c: encoders.submit(self._encode, path, f, frame_set.index)
-                for c, f in frame_set.frames.items()
-            }
-            with self.times.measure("detect", frame_set.index):
-                found = path.detector.detect(list(frame_set.frames.values()))
-            detections = dict(zip(frame_set.frames, found, strict=True))
-            if not out.put(DetectedSet(frame_set, detections, jpegs)):
-                return
+        with ThreadPoolExecutor(DETECTIONS_AT_ONCE, "detect") as detectors:
+            for frame_set in sets:
+                jpegs = {
+                    c: encoders.submit(self._encode, path, f, frame_set.index)
+                    for c, f in frame_set.frames.items()
+                }
+                detections = detectors.submit(self._find, path, frame_set)
+                if not out.put(DetectedSet(frame_set, detections, jpegs)):
+                    return
+
+    def _find(self, path: FramePath, frame_set: FrameSet) -> Mapping[str, Detections]:
+        with self.times.measure("detect", frame_set.index):
+            found = path.detector.detect(list(frame_set.frames.values()))
+        return dict(zip(frame_set.frames, found, strict=True))
 
     def _encode(self, path: FramePath, frame: Frame, index: int) -> bytes:
         with self.times.measure("encode", index):
@@ -331,10 +345,9 @@ class TaskRun:
         seen: set[str] = set()
         for item in detected:
             frames, index = item.frame_set.frames, item.frame_set.index
+            detections = item.detections.result()
             with self.times.measure("track", index):
-                wanted = tracker.associate(
-                    item.frame_set.index, item.frame_set.media_time_ns, item.detections
-                )
+                wanted = tracker.associate(index, item.frame_set.media_time_ns, detections)
             with self.times.measure("embed", index):
                 crops = [(frames[w.camera_id], w.bbox_xyxy) for w in wanted]
                 embeddings = embedder.embed(crops)

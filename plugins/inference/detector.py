@@ -1,37 +1,44 @@
 """Frames to person boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from queue import LifoQueue
 
 import numpy as np
 import numpy.typing as npt
 
 from plugins.frames import Detections, Frame
 from plugins.inference.pictures import Letterbox, write_letterboxed
-from plugins.inference.triton_client import Triton
+from plugins.inference.triton_client import ModelSession, Triton
 
 MODEL = "person_detector"
 
 
 class Detector:
-    """Finds people; for one thread. Waits for the server and its model when made.
+    """Finds people; for ``at_once`` threads. Waits for the server and its model when made.
 
     ``score_threshold`` drops weaker boxes (the model itself drops those under about 0.1);
     ``batch`` is the most frames in one request.
     """
 
-    def __init__(self, triton: Triton, *, score_threshold: float = 0.1, batch: int = 4) -> None:
+    def __init__(
+        self, triton: Triton, *, score_threshold: float = 0.1, batch: int = 4, at_once: int = 1
+    ) -> None:
         self.score_threshold = score_threshold
-        self._session = triton.session(MODEL, batch)
+        self._idle: LifoQueue[ModelSession] = LifoQueue()
+        for _ in range(at_once):
+            self._last = triton.session(MODEL, batch)
+            self._idle.put(self._last)
 
     @property
     def model_version(self) -> str:
         """``person_detector/version/sha256`` of the model that answered last."""
-        return self._session.model_version
+        return self._last.model_version
 
     @property
     def input_size_hw(self) -> tuple[int, int]:
         """Height and width of the model's input."""
-        return self._session.served.size_hw
+        return self._last.served.size_hw
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """People in each frame, in the order of ``frames``; frames may differ in size.
@@ -40,12 +47,22 @@ class Detector:
         contract.
         """
         found: list[Detections] = []
-        while len(found) < len(frames):
-            start = len(found)
-            found.extend(self._detect_batch(frames[start : start + self._session.max_batch]))
+        with self._session() as session:
+            while len(found) < len(frames):
+                start = len(found)
+                found.extend(self._detect_batch(session, frames[start : start + session.max_batch]))
         return found
 
-    def _detect_batch(self, frames: Sequence[Frame]) -> list[Detections]:
+    @contextmanager
+    def _session(self) -> Iterator[ModelSession]:
+        session = self._idle.get()
+        try:
+            yield session
+            self._last = session
+        finally:
+            self._idle.put(session)
+
+    def _detect_batch(self, session: ModelSession, frames: Sequence[Frame]) -> list[Detections]:
         places: list[Letterbox] = []
 
         def draw(pixels: npt.NDArray[np.uint8]) -> None:
@@ -54,7 +71,7 @@ class Detector:
                 for frame, target in zip(frames, pixels, strict=True)
             ]
 
-        answer = self._session.run(len(frames), draw)
+        answer = session.run(len(frames), draw)
         boxes = np.asarray(answer["boxes"], np.float32)
         scores = np.asarray(answer["scores"], np.float32)
         return [

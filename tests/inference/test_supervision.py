@@ -70,7 +70,7 @@ def test_a_killed_server_is_restarted_and_memory_registered_again(supervised):
 
     assert [len(each) for each in found] == [len(found[0])] * 2
     np.testing.assert_allclose(after, before, atol=1e-5)
-    assert detector._session.uses_shared_memory
+    assert detector._last.uses_shared_memory
     assert embedder._session.uses_shared_memory
     wait_until(lambda: supervisor.state.status == "ready")
     assert supervisor.state.restarts == 1

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,20 @@ def test_boxes_are_full_frame_pixels_of_each_frame(toy_triton):
     np.testing.assert_allclose(found[0].boxes_xyxy, [[112, 48, 176, 112]], atol=1)
     np.testing.assert_allclose(found[2].boxes_xyxy, [[24, 24, 56, 56]], atol=1)
     assert found[0].boxes_xyxy.dtype == found[0].scores.dtype == np.float32
+
+
+def test_threads_that_detect_at_once_each_get_their_own_boxes(toy_triton):
+    detector = Detector(toy_triton, at_once=2)
+    places = [(32 * k, 32, 32 * k + 32, 64) for k in range(4)]
+    pictures = [[frame_with(place, RED)] for place in places] * 10
+    alone = [Detector(toy_triton).detect(each)[0].boxes_xyxy for each in pictures]
+
+    with ThreadPoolExecutor(4) as threads:
+        together = [found.boxes_xyxy for (found,) in threads.map(detector.detect, pictures)]
+
+    assert {len(boxes) for boxes in alone} == {1}
+    np.testing.assert_array_equal(together, alone)
+    assert detector.model_version.startswith("person_detector/1/")
 
 
 def test_boxes_end_at_the_frame_and_weak_ones_can_be_dropped(toy_triton):
@@ -80,7 +95,7 @@ def test_the_answers_are_the_same_without_shared_memory(toy_server, toy_triton):
     by_memory, by_grpc = Detector(toy_triton), Detector(plain)
     one, other = by_memory.detect(frames), by_grpc.detect(frames)
 
-    assert (by_memory._session.uses_shared_memory, by_grpc._session.uses_shared_memory) == (
+    assert (by_memory._last.uses_shared_memory, by_grpc._last.uses_shared_memory) == (
         True,
         False,
     )
@@ -92,14 +107,14 @@ def test_the_answers_are_the_same_without_shared_memory(toy_server, toy_triton):
 def test_a_server_that_cannot_see_our_memory_gets_pictures_by_grpc(toy_triton):
     """As with a server on another host: the region's file is not there for it."""
     detector = Detector(toy_triton)
-    region = detector._session._region
+    region = detector._last._region
     assert region is not None
     (SHARED_MEMORY / region.name).unlink()
 
     (found,) = detector.detect([frame_with(SQUARE, RED)])
 
     assert len(found) == 1
-    assert not detector._session.uses_shared_memory
+    assert not detector._last.uses_shared_memory
 
 
 def test_closing_unlinks_the_memory(toy_server):
