@@ -272,6 +272,6 @@ def _folder_beside(path: Path) -> "tempfile.TemporaryDirectory[str]":
 
 def _away(error: Exception) -> DatabaseUnavailableError:
     return DatabaseUnavailableError(
-        f"PostgreSQL does not answer ({error or type(error).__name__}): start it, or set "
+        f"PostgreSQL does not answer ({str(error) or type(error).__name__}): start it, or set "
         "DATABASE_URL"
     )

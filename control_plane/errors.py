@@ -284,6 +284,8 @@ def _http_message(request: Request[Any, Any, Any], error: HTTPException) -> str:
         return f"there is no {where}; /docs lists what there is"
     if error.status_code == 405:
         return f"{where} is not offered; /docs lists the methods of each path"
+    if error.status_code == 413:
+        return f"the body is larger than {where} takes: send less"
     if error.status_code >= 500:
         return "something went wrong inside; the log has it under this request id"
     problems = error.extra if isinstance(error.extra, list) else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from control_plane.catalogue import known_environment
 from control_plane.feeds import LiveHub
@@ -79,7 +80,9 @@ def make_services(
         settings.redis_url or USUAL_REDIS_URL,
         socket_connect_timeout=2.0,
         socket_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 1),  # the default makes every request wait while Redis is away
+        # The default makes every request wait while Redis is away. Once more for a connection that
+        # has been closed meanwhile, not where an answer was waited for in vain.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
     spare_redis = SpareRedis(redis)
     metrics = Metrics()

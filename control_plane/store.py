@@ -120,9 +120,10 @@ class Store:
                         self._is_migrated = True
                 yield connection
         except AWAY as error:
+            what = str(error) or type(error).__name__
             raise DatabaseUnavailableError(
-                f"PostgreSQL does not answer ({error or type(error).__name__}): start it, or set "
-                "DATABASE_URL; the request may be sent again"
+                f"PostgreSQL does not answer ({what}): start it, or set DATABASE_URL; the request "
+                "may be sent again"
             ) from error
 
     async def _opened(self) -> asyncpg.Pool:
