@@ -76,8 +76,8 @@ evaluate-models: setup ## Bundled and open models side by side (real footage: SP
 	@$(PYTHON) -m training.detection evaluate
 	@$(PYTHON) -m training.reidentification evaluate
 
-bench-storage: setup ## Ingest against a bare COPY, and questions about a day of ten million events
-	@$(PYTHON) -m benchmarks.storage
+bench-storage: setup ## Ingest against a bare COPY, a day of ten million events; PARTS=export exports it
+	@$(PYTHON) -m benchmarks.storage $(if $(PARTS),--parts $(PARTS))
 
 bench-api: setup ## Rates of /live and a task's status beside a bare Litestar handler's
 	@$(PYTHON) -m benchmarks.api

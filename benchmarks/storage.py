@@ -7,19 +7,26 @@ a. Ingest: the worker's own writer (``plugins/history.py``: transaction, lease, 
    each batch as the writer has, and with one commit at the very end.
 b. A day of one environment, made with SQL: three cameras that see four people at all times, ten
    sets a second, as many sets as give ``--events`` tracking events; then rolled up, then asked.
+   Journeys are those of another person each time.
+c. With ``--parts export``: every event of that day as CSV, JSON Lines and Parquet, by the command
+   ``spoton export`` in a process of its own, and the most memory that process had.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +35,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.stored_day import DAY, EVENTS_PER_SET, make_day
 from control_plane.analytics import answers, dashboard, people
 from control_plane.analytics.scope import open_scope
 from control_plane.embedded import running_services
@@ -41,33 +49,9 @@ from plugins.history import EVENT_COLUMNS, TRAJECTORY_COLUMNS, Batch, History
 from plugins.messages import TaskProgress, TaskRequest
 
 console = Console()
-DAY = datetime(2024, 5, 1, tzinfo=UTC)
 SETS_PER_BATCH, CAMERAS, TRACKS = 20, 4, 10
-EVENTS_PER_SET = 12
-STAY_SETS = 2000
-PERSON = "md5(s || ' ' || f / {stay})::uuid"
-X = "10 + 8 * sin((f % {stay}) / 330.0 + s)"
-Y = "7.5 + 6 * sin((f % {stay}) / 210.0 + 2 * s)"
-MAKE = (
-    """insert into tracking_events
-select $2::timestamptz + f * interval '100 ms', 'campus', $1, 'c0' || c, f, s, {person},
-  100, 100, 160, 300, 0.8, {x}, {y}, 0.2
-from generate_series($3::int, $4::int) f, generate_series(1, 4) s, generate_series(1, 3) c""",
-    """insert into trajectories
-select $2::timestamptz + f * interval '100 ms', 'campus', $1, f, {person}, {x}, {y}, 1.0, 0.2,
-  array['c01', 'c02', 'c03']
-from generate_series($3::int, $4::int) f, generate_series(1, 4) s""",
-    """insert into persons (task_id, global_id, environment_id, first_seen, last_seen, cameras)
-select $1, {person}, 'campus', $2::timestamptz + min(f) * interval '100 ms',
-  $2::timestamptz + max(f) * interval '100 ms', array['c01', 'c02', 'c03']
-from generate_series($3::int, $4::int) f, generate_series(1, 4) s group by {person}
-on conflict (task_id, global_id) do update set last_seen = excluded.last_seen""",
-    """insert into processed_minutes
-select $1, 'c0' || c, $2::timestamptz + f / 600 * interval '1 minute', 'campus', count(*),
-  count(*), min(f), max(f), $2::timestamptz + min(f) * interval '100 ms',
-  $2::timestamptz + max(f) * interval '100 ms'
-from generate_series($3::int, $4::int) f, generate_series(1, 3) c group by f / 600, c""",
-)
+PARTS = ("ingest", "day", "export")
+FORMATS = ("csv", "json", "parquet")
 
 
 def main() -> None:
@@ -76,7 +60,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000_000, help="of the day that is asked")
     parser.add_argument("--ingest", type=int, default=200_000, help="events of one turn")
     parser.add_argument("--rounds", type=int, default=3, help="turns of a")
-    parser.add_argument("--asks", type=int, default=20, help="times each question is asked")
+    parser.add_argument("--asks", type=int, default=40, help="times each question is asked")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:2])
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     configure_logging("error")
@@ -86,8 +71,19 @@ def main() -> None:
         with running_services(settings, needed=("database_url",)) as complete:
             url = complete.database_url or ""
             asyncio.run(_opened(url))
-            found = {"ingest": _ingest(url, args), "day": asyncio.run(_day(url, args))}
-    _print(found)
+            found: dict[str, Any] = {}
+            if "ingest" in args.parts:
+                found["ingest"] = _ingest(url, args)
+                _print_ingest(found["ingest"])
+            task_id, made_s = str(uuid.uuid4()), 0.0
+            if {"day", "export"} & set(args.parts):
+                made_s = asyncio.run(make_day(url, task_id, args.events // EVENTS_PER_SET))
+            if "day" in args.parts:
+                found["day"] = asyncio.run(_day(url, args)) | {"made_s": made_s}
+                _print_day(found["day"])
+            if "export" in args.parts:
+                found["export"] = {each: _export(url, Path(name), each) for each in FORMATS}
+                _print_export(found["export"])
     if args.json:
         print(json.dumps(found))
 
@@ -199,8 +195,7 @@ async def _clear(connection: Any) -> None:
 async def _day(url: str, args: argparse.Namespace) -> dict[str, Any]:
     store = Store(url)
     environment = load_environments().environments["campus"]
-    task_id, sets = str(uuid.uuid4()), args.events // EVENTS_PER_SET
-    made_s = await _make(url, task_id, sets)
+    sets = args.events // EVENTS_PER_SET
     async with store.connection() as connection:
         polygons = await all_polygons(connection, [environment])
     began = time.perf_counter()
@@ -216,7 +211,6 @@ async def _day(url: str, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "events": sets * EVENTS_PER_SET,
         "trajectories": sets * 4,
-        "made_s": made_s,
         "rolled_up_s": rolled_s,
         "steps": steps,
         "cell_rows": sizes[0],
@@ -225,41 +219,19 @@ async def _day(url: str, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-async def _make(url: str, task_id: str, sets: int) -> float:
-    connection = await asyncpg.connect(url, command_timeout=3600)
-    began = time.perf_counter()
-    await connection.execute("set synchronous_commit = off")
-    await connection.execute("select ensure_partitions($1, $2)", DAY, DAY + timedelta(days=1))
-    await connection.execute(
-        """insert into tasks (task_id, environment_id, request, status, frame_index)
-           values ($1, 'campus', '{}', 'COMPLETED', $2)""",
-        uuid.UUID(task_id),
-        sets - 1,
-    )
-    names = {"stay": STAY_SETS}
-    parts = {"person": PERSON.format(**names), "x": X.format(**names), "y": Y.format(**names)}
-    for first in range(0, sets, 60_000):
-        for statement in MAKE:
-            last = min(first + 60_000, sets) - 1
-            await connection.execute(
-                statement.format(**parts), uuid.UUID(task_id), DAY, first, last
-            )
-    for table in ("tracking_events", "trajectories", "persons", "processed_minutes"):
-        await connection.execute(f"analyze {table}")
-    await connection.close()
-    return time.perf_counter() - began
-
-
 async def _ask(connection: Any, environment: Any, asks: int) -> dict[str, dict[str, float]]:
     zones = await zones_of(connection, environment)
-    person = await connection.fetchval("select global_id::text from persons limit 1")
+    people_of_day = await connection.fetch(
+        "select global_id::text as id from persons order by md5(global_id::text) limit $1", asks
+    )
+    others = itertools.cycle([row["id"] for row in people_of_day])
     day = (DAY, DAY + timedelta(days=1))
 
     async def scope() -> Any:
         return await open_scope(connection, environment, *day)
 
     async def journey() -> Any:
-        found = await people.find_person(connection, person)
+        found = await people.find_person(connection, next(others))
         return await people.journey(connection, environment, found)
 
     questions: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -287,14 +259,44 @@ async def _timed(question: Callable[[], Awaitable[Any]], asks: int) -> dict[str,
     return {"p50": round(p50, 1), "p95": round(p95, 1), "max": round(max(times), 1)}
 
 
-def _print(found: dict[str, Any]) -> None:
-    ingest, day = found["ingest"], found["day"]
+def _export(url: str, folder: Path, file_format: str) -> dict[str, float]:
+    """A whole day through ``spoton export``: rows, seconds, megabytes of file and of memory."""
+    out = folder / f"day.{file_format}"
+    command = [sys.executable, "-m", "control_plane", "export", "tracking-data", "campus"]
+    command += ["--format", file_format, "--out", str(out), "--json"]
+    settings = {"DATABASE_URL": url, "SPOTON_DATA_DIR": str(folder)}
+    began = time.perf_counter()
+    with subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.PIPE) as child:
+        said = child.stdout.read() if child.stdout else b""
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"the export ended with {child.returncode}")
+    rows = json.loads(said.splitlines()[-1])["rows"]
+    size = out.stat().st_size
+    out.unlink()
+    seconds = round(time.perf_counter() - began, 1)
+    peak_mb = round(used.ru_maxrss / 1024, 1)
+    return {"rows": rows, "seconds": seconds, "file_mb": round(size / 1e6, 1), "peak_mb": peak_mb}
+
+
+def _print_export(found: dict[str, dict[str, float]]) -> None:
+    table = Table("export", "rows", "seconds", "file MB", "peak memory MB")
+    for name, figures in found.items():
+        table.add_row(name, *(str(figure) for figure in figures.values()))
+    console.print(table)
+
+
+def _print_ingest(ingest: dict[str, float]) -> None:
     console.print(
         f"ingest: {ingest['history_events_per_s']:.0f} events/s; bare COPY "
         f"{ingest['copy_events_per_s']:.0f} ({ingest['copy_ratio']:.2f} times as fast), in one "
         f"transaction {ingest['copy_at_once_events_per_s']:.0f} "
         f"({ingest['copy_at_once_ratio']:.2f} times)"
     )
+
+
+def _print_day(day: dict[str, Any]) -> None:
     console.print(
         f"a day of {day['events']} events and {day['trajectories']} positions: rolled up in "
         f"{day['rolled_up_s']:.0f} s ({day['cell_rows']} cells, {day['visit_rows']} visits)"
