@@ -4,12 +4,13 @@
 
 a. SpotOn: decode, detect, track, embed, match, map, JPEG, publish to Redis, store in PostgreSQL.
 b. The floor: ONNX Runtime alone with the same detector and embedder batches in a bare loop, with
-   the threads the model repository gives Triton.
+   the threads that the model repository gives Triton; d. is the same with two threads.
 c. By hand: OpenCV reads the four files in turn, ONNX Runtime detects frame by frame, a two-stage
    tracker per camera, OSNet on every tracked person in every frame, cosine 0.8 joins cameras.
    No JPEG, no publishing, no storing.
 
-Rates are sets of four pictures a second, from the decoders' start to the last set stored.
+Rates are sets of four pictures a second, from the decoders' start to the last set stored. Below the
+table: which threads and programs the processor time of (a) went to.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import statistics
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,9 +31,12 @@ import cv2
 import msgspec
 import numpy as np
 import onnxruntime as ort
+from google.protobuf import text_format
 from rich.console import Console
 from rich.table import Table
+from tritonclient.grpc import model_config_pb2
 
+from benchmarks import processor_time
 from control_plane.commands.run import enlist
 from control_plane.embedded import running_services
 from control_plane.logs import configure_logging
@@ -60,7 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="turns of a, b, c (default 3)")
     parser.add_argument("--sizes", default="320x320,192x320", help="detector inputs, HxW")
-    parser.add_argument("--loops", type=int, default=10, help="footage in a row for the memory row")
+    parser.add_argument(
+        "--loops", type=int, default=10, help="footage in a row for the memory row, 0: none"
+    )
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     test_data = Path(os.environ.get("SPOTON_TEST_DATA", ""))
@@ -71,7 +78,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spoton-bench-") as name:
         Path(name).chmod(0o755)
         results = [_measure(Path(name), test_data, size, args) for size in sizes]
-        memory_mb = _memory(Path(name) / "looped", test_data, sizes[0], args.loops)
+        looped = Path(name) / "looped"
+        memory_mb = _memory(looped, test_data, sizes[0], args.loops) if args.loops else []
     if args.json:
         print(json.dumps({"pipeline": results, "memory_mb": memory_mb}))
 
@@ -81,18 +89,24 @@ def _measure(
 ) -> dict[str, Any]:
     place = folder / f"{size_hw[0]}x{size_hw[1]}"
     settings = _install(place, test_data, size_hw)
+    threads = served_threads(settings)
     rounds: list[dict[str, Any]] = []
     with running_services(settings) as running:
         for _ in range(args.rounds):
+            before = processor_time.by_program(place)
             whole = _in_process(spoton, running)
+            after = processor_time.by_program(place)
+            whole["spent_ms"] |= {k: after[k] - before.get(k, 0.0) for k in after}
+            crops = whole["crops"]
             rounds.append(
                 {
                     "a": whole,
-                    "b": _in_process(bare_models, running, whole["crops"]),
+                    "b": _in_process(bare_models, running, crops, threads),
                     "c": _in_process(by_hand, running, test_data),
+                    "d": _in_process(bare_models, running, crops, 2),
                 }
             )
-    result = _summary(size_hw, rounds)
+    result = _summary(size_hw, rounds) | {"threads": threads}
     _print(result)
     return result
 
@@ -144,6 +158,8 @@ def spoton(settings: Settings) -> dict[str, Any]:
     crops: list[int] = []
     memory: list[float] = []
     began: list[float] = []
+    before: dict[int, tuple[str, float]] = {}
+    spent: dict[int, tuple[str, float]] = {}
 
     class CountingEmbedder(Embedder):
         def embed(self, wanted: Any) -> Any:
@@ -153,7 +169,9 @@ def spoton(settings: Settings) -> dict[str, Any]:
     def watch(progress: TaskProgress) -> None:
         if progress.status == "EXTRACTING":
             began.append(time.perf_counter())
+            before.update(processor_time.by_thread())
         if progress.status == "PROCESSING":
+            spent.update(processor_time.by_thread())
             memory.append(resident_mb())
 
     worker.Embedder = CountingEmbedder  # type: ignore[misc]
@@ -170,7 +188,18 @@ def spoton(settings: Settings) -> dict[str, Any]:
         "crops": crops,
         "memory_mb": memory,
         "stage_ms": progress.stage_ms,
+        "spent_ms": _since(before, spent),
     }
+
+
+def _since(
+    before: dict[int, tuple[str, float]], after: dict[int, tuple[str, float]]
+) -> dict[str, float]:
+    """Milliseconds by name of thread."""
+    spent: Counter[str] = Counter()
+    for thread_id, (name, ms) in after.items():
+        spent[name] += ms - before.get(thread_id, (name, 0.0))[1]
+    return dict(spent)
 
 
 def resident_mb() -> float:
@@ -190,10 +219,17 @@ def session(settings: Settings, model: str, threads: int | None = None) -> ort.I
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def bare_models(settings: Settings, crops: list[int]) -> dict[str, Any]:
-    """(b)"""
-    detector = session(settings, "person_detector", threads=2)
-    embedder = session(settings, "person_reid", threads=2)
+def served_threads(settings: Settings) -> int:
+    """How many threads Triton gives one run of the detector on a CPU."""
+    path = settings.model_repository / "person_detector" / "configs" / "cpu.pbtxt"
+    config = text_format.Parse(path.read_text("utf-8"), model_config_pb2.ModelConfig())
+    return int(config.parameters["intra_op_thread_count"].string_value)
+
+
+def bare_models(settings: Settings, crops: list[int], threads: int) -> dict[str, Any]:
+    """(b) and (d)"""
+    detector = session(settings, "person_detector", threads)
+    embedder = session(settings, "person_reid", threads)
     images = _some_images(settings, detector)
     pictures = np.random.default_rng(0).integers(0, 255, (16, 3, *CROP_HW), dtype=np.uint8)
     start = time.perf_counter()
@@ -305,13 +341,18 @@ def _name(gallery: list[np.ndarray], vector: np.ndarray) -> int:
 
 
 def _summary(size_hw: tuple[int, int], rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    rates = {k: [r[k]["sets_per_s"] for r in rounds] for k in "abc"}
+    rates = {k: [r[k]["sets_per_s"] for r in rounds] for k in "abcd"}
+    ratios = {
+        f"a/{k}": statistics.median(a / b for a, b in zip(rates["a"], rates[k], strict=True))
+        for k in "bcd"
+    }
+    spent = [{k: ms / r["a"]["sets"] for k, ms in r["a"]["spent_ms"].items()} for r in rounds]
     return {
         "size": f"{size_hw[0]}x{size_hw[1]}",
         "sets_per_s": {k: statistics.median(v) for k, v in rates.items()},
-        "a/b": statistics.median(a / b for a, b in zip(rates["a"], rates["b"], strict=True)),
-        "a/c": statistics.median(a / c for a, c in zip(rates["a"], rates["c"], strict=True)),
+        **ratios,
         "rates": rates,
+        "core_ms_a_set": {k: statistics.median(s.get(k, 0.0) for s in spent) for k in spent[0]},
         "crops_per_set": float(np.mean(rounds[0]["a"]["crops"])),
         "dropped": max(r["a"]["dropped"] for r in rounds),
         "persons": rounds[0]["a"]["persons"],
@@ -321,16 +362,26 @@ def _summary(size_hw: tuple[int, int], rounds: list[dict[str, Any]]) -> dict[str
 
 def _print(result: dict[str, Any]) -> None:
     table = Table("what", "sets/s", "least", "most", title=f"detector input {result['size']}")
-    names = {"a": "a. SpotOn, whole path", "b": "b. models alone", "c": "c. written by hand"}
+    names = {
+        "a": "a. SpotOn, whole path",
+        "b": f"b. models alone, threads as served: {result['threads']}",
+        "c": "c. written by hand",
+        "d": "d. models alone, two threads",
+    }
     for k, name in names.items():
         rates = result["rates"][k]
         row = (result["sets_per_s"][k], min(rates), max(rates))
         table.add_row(name, *(f"{rate:.1f}" for rate in row))
     console.print(table)
     console.print(
-        f"a/b {result['a/b']:.2f}   a/c {result['a/c']:.2f}   "
+        f"a/b {result['a/b']:.2f}   a/c {result['a/c']:.2f}   a/d {result['a/d']:.2f}   "
         f"{result['crops_per_set']:.2f} crops a set, {result['dropped']} sets dropped, "
         f"{result['persons']} persons; c's cross-camera IDF1 is {result['c_cross_camera_idf1']:.2f}"
+    )
+    spent = sorted(result["core_ms_a_set"].items(), key=lambda item: -item[1])
+    console.print(
+        f"core-ms a set, {sum(ms for _, ms in spent):.1f} in all: "
+        + ", ".join(f"{name} {ms:.1f}" for name, ms in spent if ms >= 0.05)
     )
 
 
