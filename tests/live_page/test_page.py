@@ -1,17 +1,14 @@
 """The page itself: by keyboard, in both themes, on every size of screen, with and without login."""
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
+from homography.environment import load_environments
+from tests.control_plane.serving import running_app
 from tests.live_page.browsing import PASSWORD, Watcher, until, watch
-from tests.services import free_port
-from tests.stack import ROOT, SPOTON, Stack, environment
-from tests.waiting import wait_until
+from tests.stack import Stack
 
 SIZES = {"laptop": (1280, 720), "desktop": (1920, 1080), "phone": (390, 844)}
 CONTRAST = """() => {
@@ -137,48 +134,17 @@ def test_reduced_motion_is_respected(page: Page):
     }
 
 
-@contextmanager
-def another_replica(stack: Stack, port: int, settings: dict[str, str]) -> Iterator[str]:
-    """A second control plane over the same services."""
-    more = settings | stack_urls(stack) | {"SPOTON_PORT": str(port)}
-    with (stack.data_dir / "replica.log").open("ab") as output:
-        process = subprocess.Popen(
-            [*SPOTON, "api"],
-            env=environment(more, stack.data_dir),
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: answers(address), timeout_s=60)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def stack_urls(stack: Stack) -> dict[str, str]:
-    urls = stack.urls()
-    return {"DATABASE_URL": urls["database_url"], "REDIS_URL": urls["redis_url"]}
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/live").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 def test_who_has_to_log_in_is_asked_and_stays_logged_in(
-    browser: Browser, stack: Stack, world: dict[str, str], ended_task: str
+    browser: Browser, stack: Stack, world: dict[str, str], ended_task: str, tmp_path: Path
 ):
     """A wrong password is told, the right one opens the task; a reload does not ask again."""
+    catalogue = load_environments([Path(world["SPOTON_ENVIRONMENTS_DIR"])])
+    urls = {name: stack.urls()[name] for name in ("database_url", "redis_url")}
     context = browser.new_context()
     watcher = Watcher(context)
     page = context.new_page()
-    with another_replica(stack, free_port(), world) as address:
-        page.goto(f"{address}/?task={ended_task}")
+    with running_app(tmp_path, catalogue=catalogue, anonymous=False, **urls) as app:
+        page.goto(f"{app.url}/?task={ended_task}")
         page.wait_for_selector("#login[open]")
         log_in(page, "wrong password")
         until(page, "() => document.getElementById('login-error').textContent")
