@@ -11,13 +11,14 @@ IntArray = npt.NDArray[np.intp]
 
 def _intersection(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
     corner = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
-    size = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:]) - corner
-    return np.asarray(np.prod(np.clip(size, 0, None), axis=2))
+    size = np.maximum(np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:]) - corner, 0.0)
+    return np.asarray(size[..., 0] * size[..., 1])
 
 
 def area(boxes_xyxy: FloatArray) -> FloatArray:
     """Areas (N,) of boxes (N, 4); inverted boxes have none."""
-    return np.asarray(np.prod(np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None), axis=1))
+    size = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0.0)
+    return np.asarray(size[:, 0] * size[:, 1])
 
 
 def iou(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
