@@ -3,13 +3,18 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from control_plane.logs import configure_logging
 from control_plane.settings import read_settings
 from plugins.errors import SpotOnError
 
+TERMINATED_STATUS = 128 + signal.SIGTERM
 COMMANDS = {
     "up": "start everything on this machine: services, control plane, worker",
     "api": "serve the control plane (REST, WebSocket, live page)",
@@ -20,6 +25,7 @@ COMMANDS = {
     "explain": "tell the story of one identity, with pictures",
     "models": "list models, or import an ONNX file",
     "environments": "list environments, or check their files",
+    "calibrate": "fit a camera's floor to point pairs, and say how far off it is",
     "doctor": "look at machine, services, models and calibration, and say what to do",
     "bench": "measure sets per second and stage times at 1 to N tasks",
     "export": "write tracking data, a report or a video into a file",
@@ -40,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings()
         configure_logging(settings.log_level, settings.log_format)
-        status: int = args.run(args, settings)
+        with _unwinding_at_sigterm():
+            status: int = args.run(args, settings)
     except SpotOnError as error:
         print(f"spoton: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -66,6 +73,26 @@ def parser(wanted: str | None = None) -> argparse.ArgumentParser:
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return whole
+
+
+@contextmanager
+def _unwinding_at_sigterm() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what it left half done is removed, what it started
+    ends. Commands that have something to finish first put their own handler in its place.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        sys.exit(TERMINATED_STATUS)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _wanted(argv: Sequence[str]) -> str | None:

@@ -33,6 +33,7 @@ from training.visibility import MAX_PEOPLE
 
 Show = Callable[[int, int], None]
 _POLL_S = 0.1
+_PART = ".simulate-{}.part"
 PR_SET_PDEATHSIG = 1
 
 
@@ -203,7 +204,8 @@ def _refuse_foreign(order: Order, existing: Scene | None) -> None:
 
 @contextmanager
 def _part_folder(out: Path) -> Iterator[Path]:
-    part = out / f".simulate-{os.getpid()}.part"
+    part = out / _PART.format(os.getpid())
+    _remove_abandoned(out)
     try:
         part.mkdir(parents=True)
         yield part
@@ -211,6 +213,14 @@ def _part_folder(out: Path) -> Iterator[Path]:
         raise InvalidInputError(f"{out} cannot be written: {error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Half scenes of processes that were killed; in a container they may have had our number."""
+    for path in out.glob(_PART.format("*")):
+        number = path.name.split("-")[1].removesuffix(".part")
+        if number == str(os.getpid()) or not Path("/proc", number).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _put_in_place(order: Order, part: Path, scene: Scene) -> None:
