@@ -77,13 +77,13 @@ def _model_copies(settings: DeepStreamSettings) -> dict[str, str]:
         return {}
     # Loads onnx, for which the settings of every command would have to wait.
     from plugins.deepstream.float_input import (  # noqa: PLC0415
-        newest_onnx,
+        serving_onnx,
         write_with_float_input,
     )
 
     copies = {}
     for place, model in (("DETECTOR_ONNX", "person_detector"), ("EMBEDDER_ONNX", "person_reid")):
-        source = newest_onnx(settings.model_repository, model)
+        source = serving_onnx(settings.model_repository, model)
         # A new version gets a new name, so that no engine of an older one is taken for it.
         target = settings.work_dir.resolve() / f"{model}-{source.parent.name}.onnx"
         write_with_float_input(source, target)

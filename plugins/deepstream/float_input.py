@@ -5,18 +5,20 @@ from pathlib import Path
 import onnx
 
 from plugins.errors import InvalidModelError
+from plugins.inference.model_import import MODEL_FILE, serving_version
 
 
-def newest_onnx(model_repository: Path, model: str) -> Path:
-    """``model.onnx`` of the highest version. InvalidModelError where there is none."""
-    versions = [
-        p for p in (model_repository / model).glob("*/model.onnx") if p.parent.name.isdigit()
-    ]
-    if not versions:
+def serving_onnx(model_repository: Path, model: str) -> Path:
+    """``model.onnx`` of the version that serves: the promoted one, else the newest.
+    InvalidModelError where there is none.
+    """
+    version = serving_version(model_repository / model)
+    if version is None or not (version / MODEL_FILE).is_file():
         raise InvalidModelError(
-            f"{model_repository / model} has no model.onnx: import one with `spoton models import`"
+            f"{version or model_repository / model} has no {MODEL_FILE}: import one with `spoton "
+            "models import`, or promote a version that has one"
         )
-    return max(versions, key=lambda path: int(path.parent.name))
+    return version / MODEL_FILE
 
 
 def write_with_float_input(source: Path, target: Path) -> None:

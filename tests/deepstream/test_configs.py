@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import shutil
 
 import numpy as np
 import onnx
@@ -13,11 +14,12 @@ from onnx import TensorProto, helper
 from tritonclient.grpc import model_config_pb2
 
 from plugins.deepstream.configuration import DeepStreamSettings, render_configs
-from plugins.deepstream.float_input import newest_onnx, write_with_float_input
+from plugins.deepstream.float_input import serving_onnx, write_with_float_input
 from plugins.deepstream.graph import DETECTOR_ID, EMBEDDER_ID
 from plugins.deepstream.metadata import EMBED_CLASS, PASS_CLASS
 from plugins.errors import InvalidInputError, InvalidModelError
 from plugins.inference.served_model import CONTRACT
+from plugins.inference.serving import write_policy
 from tests.deepstream import nvinferserver_schema
 from tests.triton_fixtures import PROJECT
 
@@ -190,9 +192,31 @@ def test_nvinfer_gets_models_with_float_input(settings):
     np.testing.assert_array_equal(found, expected)
 
 
+def test_nvinfer_gets_the_version_that_was_promoted(tmp_path):
+    """Not a newer one that waits for its promotion."""
+    folder = tmp_path / "models" / "person_reid"
+    shutil.copytree(
+        PROJECT / "model_repository" / "person_reid",
+        folder,
+        ignore=shutil.ignore_patterns("[0-9]*"),
+    )
+    for version in ("1", "2"):
+        (folder / version).mkdir()
+        onnx.save(toy_model(), folder / version / "model.onnx")
+
+    newest = serving_onnx(tmp_path / "models", "person_reid")
+    write_policy(folder, 1)
+
+    assert newest == folder / "2" / "model.onnx"
+    assert serving_onnx(tmp_path / "models", "person_reid") == folder / "1" / "model.onnx"
+    (folder / "1" / "model.onnx").rename(folder / "1" / "model.plan")
+    with pytest.raises(InvalidModelError, match=r"1 has no model\.onnx"):
+        serving_onnx(tmp_path / "models", "person_reid")
+
+
 def test_missing_model_and_missing_text_are_named(settings, tmp_path):
     with pytest.raises(InvalidModelError, match="spoton models import"):
-        newest_onnx(settings.model_repository, "person_reid")
+        serving_onnx(settings.model_repository, "person_reid")
     elsewhere = type(settings)(**fields(settings) | {"configs": tmp_path})
     with pytest.raises(InvalidInputError, match="SPOTON_DEEPSTREAM_CONFIGS"):
         render_configs(elsewhere, 4)
