@@ -5,8 +5,9 @@ import pytest
 
 from plugins.errors import InvalidInputError
 from plugins.inference.cosines import tracking_parameters
-from plugins.inference.model_import import ModelRecord
+from plugins.inference.model_import import ModelRecord, read_record
 from plugins.tracking.parameters import TrackingParameters
+from tests.triton_fixtures import PROJECT
 
 
 def installed(repository, version, **cosines):
@@ -61,3 +62,13 @@ def test_older_records_are_read(tmp_path):
     del old["same_cosine"], old["different_cosine"]
     path.write_bytes(msgspec.json.encode(old))
     assert tracking_parameters(tmp_path, label) == TrackingParameters()
+
+
+def test_the_bundled_embedder_says_what_its_cosines_mean():
+    record = read_record(PROJECT / "model_repository" / "person_reid" / "1")
+    parameters = tracking_parameters(PROJECT / "model_repository", "person_reid/1/x")
+
+    assert record is not None
+    assert None not in {record.same_cosine, record.different_cosine}
+    assert parameters.same_cosine == record.same_cosine
+    assert parameters.different_cosine == record.different_cosine

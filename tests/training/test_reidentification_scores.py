@@ -9,7 +9,12 @@ from plugins.inference.model_check import check_embedder
 from plugins.inference.model_import import import_model
 from tests.inference.toy_models import CROP_SIZE, osnet_file
 from tests.triton_fixtures import empty_repository
-from training.reidentification.calibration import equal_error_cosine, fitting_shift, shifted
+from training.reidentification.calibration import (
+    equal_error_cosine,
+    fitting_shift,
+    odds_cosines,
+    shifted,
+)
 from training.reidentification.metrics import Labels, average_precision, pair_cosines, score
 from training.reidentification.models import Model
 
@@ -96,6 +101,21 @@ def test_the_shift_puts_equal_errors_where_the_tracker_expects_them():
 def test_cosines_that_are_high_already_stay():
     """A shift only raises; a model whose middle lies above the tracker's gets none."""
     assert fitting_shift(np.array([0.95]), np.array([0.9]), 0.6) == 0.0
+
+
+def test_nine_to_one_is_where_two_normal_distributions_have_it():
+    """Of equal spread s, the log-odds are (m1 - m2) / s² times the distance from the middle; how
+    many pairs there are of either kind changes nothing.
+    """
+    generator = np.random.default_rng(5)
+    same = generator.normal(0.7, 0.1, 4000).astype(np.float32)
+    different = generator.normal(0.4, 0.1, 40000).astype(np.float32)
+
+    upper, lower = odds_cosines(same, different)
+
+    away = np.log(9) * 0.1**2 / 0.3
+    assert upper == pytest.approx(0.55 + away, abs=0.01)
+    assert lower == pytest.approx(0.55 - away, abs=0.01)
 
 
 def test_a_shifted_graph_moves_its_cosines_and_keeps_the_contract(tmp_path):

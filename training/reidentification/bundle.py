@@ -13,7 +13,12 @@ from homography.environment import Environment
 from plugins.inference.model_check import check_embedder
 from plugins.inference.model_import import MODEL_FILE, RECORD_FILE, ModelRecord
 from plugins.tracking.parameters import TrackingParameters
-from training.reidentification.calibration import fitting_shift, shifted
+from training.reidentification.calibration import (
+    Floats,
+    fitting_shift,
+    odds_cosines,
+    shifted,
+)
 from training.reidentification.card import model_card
 from training.reidentification.evaluate import (
     CALIBRATION_SCENES,
@@ -38,15 +43,19 @@ def bundle(
     """Installs what was exported into ``work``; returns the ONNX file.
 
     Cosines are moved so that as many pairs of one person lie below the middle of the tracker's two
-    thresholds as pairs of two people above, on scenes kept for that. Scores go onto its card.
+    thresholds as pairs of two people above, on scenes kept for that; what they mean then is fitted
+    on the same pairs and goes into its record. Scores go onto its card.
     """
     trained, plain = read_trained(work), work / EXPORTED
     path = repository / "person_reid" / "1" / MODEL_FILE
-    shift, length = _shift(Model("plain", plain), work, demo), Model("plain", plain).dimension()
+    same, different = _pairs(Model("plain", plain), work, demo)
+    limits, length = TrackingParameters(), Model("plain", plain).dimension()
+    shift = fitting_shift(same, different, (limits.same_cosine + limits.different_cosine) / 2)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(shifted(onnx.load(plain), length, shift), path)
     check_embedder(onnxruntime.InferenceSession(str(path)))
-    _write_record(path)
+    meant = odds_cosines(*(shift + (1 - shift) * cosines for cosines in (same, different)))
+    _write_record(path, meant)
     report = evaluate(path, demo, work, test_data)
     card = model_card(trained, shift, report)
     (path.parent / CARD_FILE).write_text(card, encoding="utf-8")
@@ -54,15 +63,13 @@ def bundle(
     return path
 
 
-def _shift(model: Model, work: Path, demo: Environment) -> float:
+def _pairs(model: Model, work: Path, demo: Environment) -> tuple[Floats, Floats]:
+    """Cosines of pairs that show one person, and two."""
     scenes = rendered_gallery(demo, CALIBRATION_SCENES, work, [model.size])
-    vectors = model.embed(scenes.pixels[model.size])
-    limits = TrackingParameters()
-    middle = (limits.same_cosine + limits.different_cosine) / 2
-    return fitting_shift(*pair_cosines(vectors, scenes.labels), middle)
+    return pair_cosines(model.embed(scenes.pixels[model.size]), scenes.labels)
 
 
-def _write_record(path: Path) -> None:
+def _write_record(path: Path, meant: tuple[float, float]) -> None:
     height, width = Model("bundled", path).size
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     record = ModelRecord(
@@ -76,5 +83,7 @@ def _write_record(path: Path) -> None:
         score_floor=0.0,
         iou_threshold=0.0,
         imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        same_cosine=round(meant[0], 2),
+        different_cosine=round(meant[1], 2),
     )
     (path.parent / RECORD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(record)))

@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from plugins.inference.graph_surgery import constant, set_outputs
 
 Floats = npt.NDArray[np.float32]
 
+NINE_TO_ONE = float(np.log(9))
 _OWN = "own_embeddings"
 
 
@@ -35,6 +38,26 @@ def equal_error_cosine(same: Floats, different: Floats) -> float:
         above = 1 - np.searchsorted(different, point) / len(different)
         low, high = (point, high) if below < above else (low, point)
     return (low + high) / 2
+
+
+def odds_cosines(same: Floats, different: Floats) -> tuple[float, float]:
+    """Where the odds that two crops show one person are nine to one, and where one to nine.
+
+    By a logistic fit to the cosines of pairs that show one and two people, in which both kinds
+    weigh the same.
+    """
+    cosines = np.concatenate([same, different]).astype(np.float64)
+    is_same = np.repeat([1.0, 0.0], [len(same), len(different)])
+    weights = np.repeat([0.5 / len(same), 0.5 / len(different)], [len(same), len(different)])
+
+    def loss(line: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        logit = line[0] * cosines + line[1]
+        off = weights * (expit(logit) - is_same)
+        value = weights @ (np.logaddexp(0, logit) - is_same * logit)
+        return float(value), np.array([off @ cosines, off.sum()])
+
+    slope, offset = minimize(loss, [1.0, 0.0], jac=True, method="BFGS").x
+    return float((NINE_TO_ONE - offset) / slope), float((-NINE_TO_ONE - offset) / slope)
 
 
 def shifted(model: onnx.ModelProto, length: int, shift: float) -> onnx.ModelProto:
