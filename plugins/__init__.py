@@ -17,6 +17,6 @@ store      ``history.py``                       PostgreSQL rows, exactly once
 ========== ==================================== ==========================================
 
 ``worker.py`` runs them for one task, ``playback.py`` and ``commands.py`` set its pace, and
-``replay.py`` shows what is stored again, without the models. ``messages.py`` holds what crosses
-processes, ``frames.py`` what crosses stages.
+``replay.py`` shows what is stored again, without the models; ``plan_graph.py`` opens the recordings
+for both. ``messages.py`` holds what crosses processes, ``frames.py`` what crosses stages.
 """
