@@ -76,11 +76,11 @@ def closing_of_open(client: ClientConnection) -> tuple[int, str]:
     """The same of one that is open."""
     with suppress(ConnectionClosed):
         while True:
-            client.recv(timeout=20)
+            client.recv(timeout=60)
     return client.protocol.close_code or 0, client.protocol.close_reason or ""
 
 
 def greeting_of(url: str, **options: Any) -> tuple[str, str | None]:
     """The first message's type, and the subprotocol agreed on."""
     with connect(url, **options) as client:
-        return json.loads(client.recv(timeout=20))["type"], client.subprotocol
+        return json.loads(client.recv(timeout=60))["type"], client.subprotocol

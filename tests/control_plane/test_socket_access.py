@@ -104,13 +104,13 @@ def test_what_is_open_ends_with_its_login_also_on_another_replica(tmp_path: Path
             connect(url, additional_headers=staying) as kept,
             stream as pictures,
         ):
-            assert json.loads(ended.recv(timeout=20))["type"] == "connection_established"
-            assert json.loads(kept.recv(timeout=20))["type"] == "connection_established"
+            assert json.loads(ended.recv(timeout=60))["type"] == "connection_established"
+            assert json.loads(kept.recv(timeout=60))["type"] == "connection_established"
             assert other.http.post(f"{AUTH}/logout", headers=gone).status_code == 200
             assert closing_of_open(ended) == (4401, "this login has ended")
             assert b"\xff\xd8" in b"".join(pictures.iter_bytes())
             kept.send('{"type": "ping"}')
-            while json.loads(kept.recv(timeout=20))["type"] != "pong":
+            while json.loads(kept.recv(timeout=60))["type"] != "pong":
                 pass
 
 
@@ -120,7 +120,7 @@ def test_what_is_open_ends_when_its_user_may_do_less(two_places: Running) -> Non
     user_id = add_user(two_places, "lowered", "operator")
     own = bearing(log_in(two_places, "lowered")["access_token"])
     with connect(f"{two_places.ws_url}/ws/system", additional_headers=own) as client:
-        assert json.loads(client.recv(timeout=20))["type"] == "connection_established"
+        assert json.loads(client.recv(timeout=60))["type"] == "connection_established"
         change = {"environments": ["hall"]}
         answer = two_places.http.patch(f"{AUTH}/users/{user_id}", json=change, headers=headers)
         assert answer.status_code == 200, answer.text
