@@ -94,21 +94,26 @@ def _measure(
     with running_services(settings) as running:
         for _ in range(args.rounds):
             before = processor_time.by_program(place)
-            whole = _in_process(spoton, running)
+            whole = _told("a", _in_process(spoton, running))
             after = processor_time.by_program(place)
             whole["spent_ms"] |= {k: after[k] - before.get(k, 0.0) for k in after}
             crops = whole["crops"]
             rounds.append(
                 {
                     "a": whole,
-                    "b": _in_process(bare_models, running, crops, threads),
-                    "c": _in_process(by_hand, running, test_data),
-                    "d": _in_process(bare_models, running, crops, 2),
+                    "b": _told("b", _in_process(bare_models, running, crops, threads)),
+                    "d": _told("d", _in_process(bare_models, running, crops, 2)),
+                    "c": _told("c", _in_process(by_hand, running, test_data)),
                 }
             )
     result = _summary(size_hw, rounds) | {"threads": threads}
     _print(result)
     return result
+
+
+def _told(name: str, measured: dict[str, Any]) -> dict[str, Any]:
+    console.print(f"{name}: {measured['sets_per_s']:.1f} sets/s")
+    return measured
 
 
 def _memory(folder: Path, test_data: Path, size_hw: tuple[int, int], loops: int) -> list[float]:
