@@ -65,6 +65,19 @@ def test_ignored_people_cost_nothing():
     assert false_alarm > 10
 
 
+def test_the_box_of_who_is_worth_more_costs_more():
+    """Twice the worth is twice the box's loss and the same score's; worth 1 is the same as none."""
+    cells, box, nobody = cells_of(96, 128), torch.tensor([PERSON]), torch.zeros(0, 4)
+    raw = perfect(cells, (44.0, 20.0, 76.0, 84.0), 0.0)[None]
+    score, plain = detection_loss(raw, [box], [nobody], cells)
+    same = detection_loss(raw, [box], [nobody], cells, [torch.ones(1)])
+    more, twice = detection_loss(raw, [box], [nobody], cells, [2 * torch.ones(1)])
+    assert plain > 0.1
+    assert [same[0].item(), same[1].item()] == pytest.approx([score.item(), plain.item()])
+    assert twice.item() == pytest.approx(2 * plain.item())
+    assert more.item() == pytest.approx(score.item())
+
+
 def test_generalised_iou_tells_how_far_apart_boxes_are():
     """1 for equal boxes, below 0 and falling with the distance for those that do not touch."""
     one = torch.tensor([[0.0, 0.0, 10.0, 10.0]])

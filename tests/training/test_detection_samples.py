@@ -73,6 +73,12 @@ def test_samples_are_of_the_size_asked_for_and_repeat(count):
     assert (first.boxes_xyxy >= 0).all()
 
 
+@pytest.mark.parametrize(("visibility", "worth"), [(1.0, 1.0), (0.6, 2.0), (0.25, 1.0)])
+def test_people_seen_in_part_are_worth_more(visibility, worth):
+    """About half hidden counts twice, hardly hidden and hardly seen once."""
+    assert letterboxed(scene(visibility), SIZE_HW).worth.tolist() == [worth]
+
+
 def test_rendered_scenes_are_kept_and_read_back(tmp_path):
     """A scene's file holds its pictures with their truth; a second call does not make it anew."""
     assert list(render_scenes(tmp_path, range(1), moments=2)) == [8]

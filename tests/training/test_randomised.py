@@ -8,9 +8,11 @@ import pytest
 from training.gait import FOREARM, HEAD, L_FOOT, L_FOREARM, L_SHIN, PELVIS, R_FOOT
 from training.people import make_people
 from training.randomised.cameras import random_views
+from training.randomised.chairs import random_chairs
 from training.randomised.people import Pose, posed, random_people
-from training.randomised.pictures import scene_pictures
+from training.randomised.pictures import SHOPS_FROM, scene_pictures
 from training.randomised.room import random_room
+from training.randomised.shops import crowd_bones, random_shop
 
 SIZE = (320, 180)
 STANDING = Pose((0.0, 0.0), (0.0, 0.0), (0.1, 0.1), (0.0, 0.0), (0.0, 0.0), 0.0)
@@ -72,3 +74,46 @@ def test_who_sits_is_lower_and_has_the_knees_in_front():
     standing, sitting = (posed(person, np.zeros(2), 0.0, pose) for pose in (STANDING, SITTING))
     assert sitting[HEAD, 2, 3] < standing[HEAD, 2, 3] - 0.2 * person.height_m
     assert sitting[L_SHIN, 0, 3] > sitting[PELVIS, 0, 3] + 0.2 * person.height_m
+
+
+def test_in_a_shop_people_stand_on_free_floor_and_not_in_each_other():
+    """Nobody is in furniture or beyond a wall; bodies are 0.45 m apart; some are beside others."""
+    random = np.random.default_rng(8)
+    nearest = []
+    for _ in range(12):
+        room, people = random_shop(random), make_people(14, 8)
+        bones = crowd_bones(room, people, random)
+        place = bones[np.isfinite(bones[:, PELVIS, 0, 3]), PELVIS, :2, 3]
+        assert ((place > -0.1) & (place < np.array(room.bounds_m[2:]) + 0.1)).all()
+        for piece in room.furniture:
+            inside = (place > np.array(piece.low_m)) & (place < np.array(piece.high_m))
+            assert not inside.all(axis=1).any()
+        apart = np.linalg.norm(place[:, None] - place[None], axis=2)
+        np.fill_diagonal(apart, np.inf)
+        nearest += apart.min(axis=1).tolist()
+    assert len(nearest) > 80
+    assert min(nearest) > 0.35
+    assert min(nearest) < 0.7
+
+
+def test_chairs_stand_on_the_floor_and_reach_no_higher_than_chairs():
+    """Each begins within 0.03 m, ends between 0.8 m and 1.3 m, and is less than 1 m wide."""
+    random = np.random.default_rng(2)
+    room = random_shop(random)
+    chairs = [chair for _ in range(6) for chair in random_chairs(room, random)]
+    assert len(chairs) > 10
+    for chair in chairs:
+        points = chair.positions_m
+        assert 0 <= points[:, 2].min() < 0.03
+        assert 0.8 <= points[:, 2].max() < 1.3
+        assert (np.ptp(points[:, :2], axis=0) < 1.0).all()
+
+
+def test_seeds_of_shops_give_shops():
+    """A shop is rendered like any other room, the same for the same seed."""
+    [picture] = scene_pictures(SHOPS_FROM + 1, cameras=1, moments=1, size=SIZE)
+    [again] = scene_pictures(SHOPS_FROM + 1, cameras=1, moments=1, size=SIZE)
+    [other] = scene_pictures(1, cameras=1, moments=1, size=SIZE)
+    np.testing.assert_array_equal(picture.bgr, again.bgr)
+    np.testing.assert_array_equal(picture.boxes_xyxy, again.boxes_xyxy)
+    assert not np.array_equal(picture.bgr, other.bgr)

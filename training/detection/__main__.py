@@ -14,10 +14,11 @@ from homography.environment import Environment, load_environments
 from plugins.errors import SpotOnError
 from training.detection.card import CARD_FILE, MADE_FILE, Made, model_card
 from training.detection.pictures import render_scenes
+from training.randomised.pictures import SHOPS_FROM
 
 _REPOSITORY = Path(__file__).parent.parent.parent / "model_repository"
 _BUNDLED = _REPOSITORY / "person_detector" / "1" / "model.onnx"
-_SCENES, _STEPS = 286, 10_000
+_SCENES, _SHOPS, _STEPS = 286, 150, 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,15 +33,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _render(options: argparse.Namespace) -> None:
-    for done, _ in enumerate(render_scenes(_pictures(options), range(options.scenes)), start=1):
+    seeds = _seeds(options)
+    for done, _ in enumerate(render_scenes(_pictures(options), seeds), start=1):
         if done % 10 == 0:
-            _say(f"{done} of {options.scenes} scenes")
+            _say(f"{done} of {len(seeds)} scenes")
 
 
 def _train(options: argparse.Namespace) -> None:
     from training.detection.train import Recipe, train  # noqa: PLC0415  # the rest needs no torch
 
-    recipe = Recipe(_pictures(options), range(options.scenes), options.steps, options.minutes)
+    recipe = Recipe(
+        _pictures(options), _seeds(options), options.steps, options.minutes, options.start
+    )
+    if options.rate:
+        recipe = dataclasses.replace(recipe, rate=options.rate)
     for line in train(recipe, options.work):
         _say(line)
 
@@ -48,7 +54,7 @@ def _train(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from training.detection.bundle import bundle  # noqa: PLC0415  # needs torch
 
-    path = bundle(options.work, range(options.scenes), _REPOSITORY)
+    path = bundle(options.work, _seeds(options), _REPOSITORY)
     _say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -79,6 +85,10 @@ def _pictures(options: argparse.Namespace) -> Path:
     return work / "pictures"
 
 
+def _seeds(options: argparse.Namespace) -> list[int]:
+    return [*range(options.scenes), *range(SHOPS_FROM, SHOPS_FROM + options.shops)]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.detection")
     parser.add_argument(
@@ -88,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for pictures, scenes and checkpoints",
     )
     parser.add_argument("--scenes", type=int, default=_SCENES, help="random scenes to learn from")
+    parser.add_argument("--shops", type=int, default=_SHOPS, help="shops to learn from")
     data = os.environ.get("SPOTON_TEST_DATA")
     parser.add_argument(
         "--test-data",
@@ -102,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="from the last checkpoint on; needs torch")
     train.add_argument("--steps", type=int, default=_STEPS)
     train.add_argument("--minutes", type=float, default=0.0, help="end after so long at the latest")
+    train.add_argument("--start", type=Path, help="an exported model whose weights come first")
+    train.add_argument("--rate", type=float, default=0.0, help="highest learning rate")
     train.set_defaults(command=_train)
     export = commands.add_parser("export", help="version 1 of person_detector; needs torch")
     export.set_defaults(command=_export)

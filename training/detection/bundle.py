@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from training.detection.pictures import read_scene, scene_files
 from training.detection.train import SIZE_HW, Trained, load_trained
 
 
-def bundle(work: Path, seeds: range, repository: Path) -> Path:
+def bundle(work: Path, seeds: Sequence[int], repository: Path) -> Path:
     """Returns the ONNX file; the checkpoint in ``work`` learnt from the scenes ``seeds``."""
     trained = load_trained(work)
     path = install(trained.network, SIZE_HW, repository) / MODEL_FILE
@@ -30,7 +31,7 @@ def _machine() -> str:
     return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
 
 
-def _made(trained: Trained, pictures: Path, seeds: range, path: Path) -> Made:
+def _made(trained: Trained, pictures: Path, seeds: Sequence[int], path: Path) -> Made:
     scenes = scene_files(pictures, seeds)
     return Made(
         pictures=sum(len(read_scene(scene)) for scene in scenes),
@@ -40,6 +41,7 @@ def _made(trained: Trained, pictures: Path, seeds: range, path: Path) -> Made:
         seconds=trained.seconds,
         machine=_machine(),
         seed=trained.seed,
+        start=trained.start,
         size_hw=SIZE_HW,
         parameters=sum(weight.numel() for weight in trained.network.parameters()),
         file_bytes=path.stat().st_size,

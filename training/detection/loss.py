@@ -49,9 +49,17 @@ def decoded(raw: Tensor, cells: Cells) -> Tensor:
 
 
 def detection_loss(
-    raw: Tensor, people: list[Tensor], ignored: list[Tensor], cells: Cells
+    raw: Tensor,
+    people: list[Tensor],
+    ignored: list[Tensor],
+    cells: Cells,
+    worth: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Losses of score and box of a batch: ``raw`` (N, C, 5), xyxy pixels (P, 4) and (Q, 4)."""
+    """Losses of score and box of a batch: ``raw`` (N, C, 5), xyxy pixels (P, 4) and (Q, 4).
+
+    ``worth`` (P,) is how much the box of each of ``people`` counts, 1 where it is not given; their
+    scores all count the same, so that a score stays a share of certainty.
+    """
     boxes, logits = decoded(raw, cells), raw[..., 4]
     targets, weights = torch.zeros_like(logits), torch.ones_like(logits)
     box_loss, total = raw.new_zeros(()), raw.new_zeros(())
@@ -61,9 +69,10 @@ def detection_loss(
             continue
         owner, wanted = assigned(boxes[n].detach(), logits[n].detach(), own, cells)
         chosen = owner >= 0
+        counts = torch.ones(len(own)) if worth is None else worth[n]
         targets[n], weights[n] = wanted, torch.maximum(weights[n], chosen.float())
         giou = generalised_iou(boxes[n][chosen], own[owner[chosen]])
-        box_loss = box_loss + ((1 - giou) * wanted[chosen]).sum()
+        box_loss = box_loss + ((1 - giou) * wanted[chosen] * counts[owner[chosen]]).sum()
         total = total + wanted.sum()
     score_loss = binary_cross_entropy_with_logits(logits, targets, weights, reduction="sum")
     total = total.clamp(min=1)

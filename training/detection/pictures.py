@@ -1,6 +1,6 @@
 """The training pictures as files: one per random scene, JPEGs with their truth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -9,7 +9,7 @@ import numpy as np
 import simplejpeg
 
 from plugins.errors import InvalidInputError
-from training.randomised.pictures import Labelled, scene_pictures
+from training.randomised.pictures import SHOPS_FROM, Labelled, scene_pictures
 
 _QUALITY = 92
 
@@ -21,7 +21,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     truth: list[tuple[float, float, float, float, float]]
 
 
-def render_scenes(folder: Path, seeds: range, moments: int = 10) -> Iterator[int]:
+def render_scenes(folder: Path, seeds: Sequence[int], moments: int = 10) -> Iterator[int]:
     """Writes the scenes that ``folder`` has not got yet; yields how many pictures each has."""
     folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
@@ -35,7 +35,7 @@ def render_scenes(folder: Path, seeds: range, moments: int = 10) -> Iterator[int
         yield len(read_scene(path))
 
 
-def scene_files(folder: Path, seeds: range) -> list[Path]:
+def scene_files(folder: Path, seeds: Sequence[int]) -> list[Path]:
     """The scenes of ``seeds`` that are there; InvalidInputError if there is none."""
     paths = [path for path in (_path(folder, seed) for seed in seeds) if path.exists()]
     if not paths:
@@ -43,6 +43,11 @@ def scene_files(folder: Path, seeds: range) -> list[Path]:
             f"{folder} has no rendered scenes: run python -m training.detection render"
         )
     return paths
+
+
+def is_shop(path: Path) -> bool:
+    """Whether a scene's file, as ``scene_files`` names it, shows a shop."""
+    return int(path.stem.removeprefix("scene_")) >= SHOPS_FROM
 
 
 def read_scene(path: Path) -> list[Stored]:

@@ -16,6 +16,9 @@ Floats = npt.NDArray[np.float32]
 PAD_VALUE = 114
 # Below this share to be seen a person is neither asked for nor held against who finds it.
 LEAST_VISIBLE = 0.2
+_HALF_HIDDEN = (0.35, 0.85)
+_HALF_HIDDEN_WORTH = 2.0
+"""People seen in part are the ones whose boxes miss; each box counts as two."""
 _LEAST_SIDE_PX = 5.0
 _WELL_FILMED = 0.4
 """Share of samples that show a scene as it was rendered, which a good camera comes near to."""
@@ -23,12 +26,13 @@ _WELL_FILMED = 0.4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """``bgr`` (H, W, 3) uint8, ``boxes_xyxy`` (P, 4) float32 to be found, ``ignored_xyxy`` (Q, 4)
-    where finding or missing somebody does not count.
+    """``bgr`` (H, W, 3) uint8, ``boxes_xyxy`` (P, 4) float32 to be found, ``worth`` (P,) how much
+    each box counts, ``ignored_xyxy`` (Q, 4) where finding or missing somebody does not count.
     """
 
     bgr: Picture
     boxes_xyxy: Floats
+    worth: Floats
     ignored_xyxy: Floats
 
 
@@ -150,7 +154,10 @@ def _areas(boxes: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
 def _sample(bgr: Picture, scene: Labelled) -> Sample:
     small = (scene.boxes_xyxy[:, 2:] - scene.boxes_xyxy[:, :2]).min(axis=1) < _LEAST_SIDE_PX
     wanted = (scene.visibility >= LEAST_VISIBLE) & ~small
-    return Sample(bgr, scene.boxes_xyxy[wanted], scene.boxes_xyxy[~wanted])
+    low, high = _HALF_HIDDEN
+    half = (scene.visibility >= low) & (scene.visibility < high)
+    worth = np.where(half, _HALF_HIDDEN_WORTH, 1.0).astype(np.float32)
+    return Sample(bgr, scene.boxes_xyxy[wanted], worth[wanted], scene.boxes_xyxy[~wanted])
 
 
 def _colour_matrix(random: np.random.Generator) -> Floats:

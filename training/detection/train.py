@@ -1,9 +1,10 @@
-"""Training from random weights, in a given number of steps; can be broken off and resumed."""
+"""Training from random weights or from an export's; can be broken off and resumed."""
 
 import copy
+import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 from plugins.errors import InvalidInputError
 from training.detection.loss import Cells, cells_of, detection_loss
 from training.detection.network import Detection
-from training.detection.pictures import Stored, opened, read_scene, scene_files
+from training.detection.pictures import Stored, is_shop, opened, read_scene, scene_files
 from training.detection.samples import Sample, training_sample
+from training.detection.start import keep_statistics, network_from_onnx
 
 SIZE_HW = (288, 512)
 _SMALLER = ((192, 352), (224, 416), (256, 448), SIZE_HW)
@@ -27,19 +29,25 @@ _MOSAICS = 0.25
 _EMA = 0.998
 _ROUND = 100
 _SCENES_EACH = 48
+_SHOP_SHARE = 0.6
+"""Of a round's scenes, where there are both shops and rooms of any kind."""
 
 SizeHW = tuple[int, int]
-Batch = tuple[Tensor, list[Tensor], list[Tensor]]
+People = list[Tensor]
+Batch = tuple[Tensor, People, People, list[Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """``seeds`` are the scenes to learn from. ``minutes`` ends the schedule early, 0 does not."""
+    """``seeds`` are the scenes to learn from. ``minutes`` ends the schedule early, 0 does not.
+    ``start`` is an exported model whose weights come first, None for random ones.
+    """
 
     pictures: Path
-    seeds: range
+    seeds: Sequence[int]
     steps: int
     minutes: float
+    start: Path | None = None
     batch: int = 8
     rate: float = 1.5e-3
     seed: int = 1
@@ -47,7 +55,9 @@ class Recipe:
 
 @dataclass(slots=True, eq=False)
 class State:
-    """What a checkpoint holds; ``mean`` is the running mean of the weights, the better network."""
+    """What a checkpoint holds; ``mean`` is the running mean of the weights, the better network.
+    ``start`` is the SHA-256 of the model it began with, "" for random weights.
+    """
 
     network: Detection
     mean: Detection
@@ -55,17 +65,19 @@ class State:
     step: int = 0
     samples: int = 0
     seconds: float = 0.0
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """The network of a checkpoint, ready to be asked, and what it took so far."""
+    """The network of a checkpoint, ready to be asked, what it took so far, from which start."""
 
     network: Detection
     steps: int
     samples: int
     seconds: float
     seed: int
+    start: str
 
 
 def train(recipe: Recipe, folder: Path) -> Iterator[str]:
@@ -97,17 +109,16 @@ def load_trained(folder: Path) -> Trained:
     stored: dict[str, Any] = torch.load(path, weights_only=True)
     network = Detection()
     network.load_state_dict(stored["mean"])
-    taken = stored["step"], stored["samples"], stored["seconds"], stored["seed"]
+    taken = (stored[name] for name in ("step", "samples", "seconds", "seed", "start"))
     return Trained(network.eval(), *taken)
 
 
 def _batches(recipe: Recipe, step: int, progress: float) -> Iterator[Batch]:
     """One round's; the next is made in a thread while the network learns from this one."""
     random = np.random.default_rng((recipe.seed, step))
-    paths = scene_files(recipe.pictures, recipe.seeds)
-    chosen = random.permutation(len(paths))[:_SCENES_EACH].tolist()
-    stored = [one for k in chosen for one in read_scene(paths[k])]
-    sizes = (SIZE_HW,) if progress >= _FULL_SIZE_FROM else _SMALLER
+    stored = [one for path in _round_scenes(recipe, random) for one in read_scene(path)]
+    full = recipe.start is not None or progress >= _FULL_SIZE_FROM
+    sizes = (SIZE_HW,) if full else _SMALLER
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(_batch, stored, sizes, recipe.batch, random)
         for _ in range(_ROUND - 1):
@@ -117,6 +128,20 @@ def _batches(recipe: Recipe, step: int, progress: float) -> Iterator[Batch]:
         yield ahead.result()
 
 
+def _round_scenes(recipe: Recipe, random: np.random.Generator) -> list[Path]:
+    """Shops and rooms of any kind in fixed shares, as far as there are both."""
+    paths = scene_files(recipe.pictures, recipe.seeds)
+    shops = [path for path in paths if is_shop(path)]
+    rooms = [path for path in paths if not is_shop(path)]
+    share = _SHOP_SHARE if shops and rooms else float(bool(shops))
+    counts = round(share * _SCENES_EACH), round((1 - share) * _SCENES_EACH)
+    return [
+        kind[k]
+        for kind, count in zip((shops, rooms), counts, strict=True)
+        for k in random.permutation(len(kind))[:count].tolist()
+    ]
+
+
 def _batch(
     stored: list[Stored], sizes: tuple[SizeHW, ...], count: int, random: np.random.Generator
 ) -> Batch:
@@ -124,7 +149,8 @@ def _batch(
     samples = [_sample(stored, size_hw, random) for _ in range(count)]
     pictures = torch.from_numpy(np.stack([one.bgr for one in samples]))
     people = [torch.from_numpy(one.boxes_xyxy) for one in samples]
-    return pictures, people, [torch.from_numpy(one.ignored_xyxy) for one in samples]
+    worth = [torch.from_numpy(one.worth) for one in samples]
+    return pictures, people, [torch.from_numpy(one.ignored_xyxy) for one in samples], worth
 
 
 def _sample(stored: list[Stored], size_hw: tuple[int, int], random: np.random.Generator) -> Sample:
@@ -134,14 +160,14 @@ def _sample(stored: list[Stored], size_hw: tuple[int, int], random: np.random.Ge
 
 
 def _step(
-    state: State, pictures: Tensor, people: list[Tensor], ignored: list[Tensor]
+    state: State, pictures: Tensor, people: People, ignored: People, worth: list[Tensor]
 ) -> tuple[float, float]:
     network = state.network
     # (N, H, W, 3) seen as (N, 3, H, W) is what "channels last" means in memory.
     inputs = pictures.permute(0, 3, 1, 2).float().div_(255)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         raw = network(inputs)
-    score, box = detection_loss(raw.float(), people, ignored, _cells(inputs))
+    score, box = detection_loss(raw.float(), people, ignored, _cells(inputs), worth)
     state.optimiser.zero_grad()
     (score + box).backward()
     nn.utils.clip_grad_norm_(network.parameters(), 10.0)
@@ -181,10 +207,13 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 def _state(recipe: Recipe, folder: Path) -> State:
-    network = Detection().to(memory_format=torch.channels_last)
+    network = Detection() if recipe.start is None else network_from_onnx(recipe.start)
+    network = network.train().to(memory_format=torch.channels_last)
     mean = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=0.02)
     state = State(network, mean, optimiser)
+    if recipe.start is not None:
+        state.start = hashlib.sha256(recipe.start.read_bytes()).hexdigest()
     path = folder / "state.pt"
     if path.exists():
         stored: dict[str, Any] = torch.load(path, weights_only=True)
@@ -192,7 +221,9 @@ def _state(recipe: Recipe, folder: Path) -> State:
         mean.load_state_dict(stored["mean"])
         optimiser.load_state_dict(stored["optimiser"])
         state.step, state.samples = stored["step"], stored["samples"]
-        state.seconds = stored["seconds"]
+        state.seconds, state.start = stored["seconds"], stored["start"]
+    if state.start:
+        keep_statistics(network)
     return state
 
 
@@ -206,6 +237,7 @@ def _save(state: State, seed: int, folder: Path) -> None:
         "samples": state.samples,
         "seed": seed,
         "seconds": state.seconds,
+        "start": state.start,
     }
     torch.save(content, folder / "state.part")
     (folder / "state.part").replace(folder / "state.pt")

@@ -137,12 +137,13 @@ def _places(room: Room, count: int, random: np.random.Generator) -> list[Array]:
         place = random.uniform(0.02, 0.98, 2) * size
         if places and random.uniform() < 0.35:
             place = places[random.integers(len(places))] + random.normal(0, 0.6, 2)
-        if _is_free(room, place) and all(np.hypot(*(place - p)) > 0.32 for p in places):
+        if is_free(room, place) and all(np.hypot(*(place - p)) > 0.32 for p in places):
             places.append(place)
     return places + [np.array([np.nan, np.nan])] * (count - len(places))
 
 
-def _is_free(room: Room, place: Array) -> bool:
+def is_free(room: Room, place: Array) -> bool:
+    """Whether a person at ``place`` (2,) stands within the walls and in no furniture."""
     margin = 0.15
     inside = ((place > 0.1) & (place < np.array(room.bounds_m[2:]) - 0.1)).all()
     return bool(inside) and not any(

@@ -7,14 +7,28 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from training.camera_view import Grade, View, grade_of
+from training.meshes import joined
+from training.people import Person, make_people
 from training.randomised.cameras import random_views
+from training.randomised.chairs import random_chairs
 from training.randomised.people import random_bones, random_people
 from training.randomised.room import random_room
+from training.randomised.shops import crowd_bones, random_shop
 from training.render import Rendered, Renderer
+from training.room import Room
+from training.scenery import room_mesh
 
 SIZE = (640, 360)
+SHOPS_FROM = 500_000
+"""Scenes from this seed on, and below those held out, are shops."""
+_SHOPS = range(SHOPS_FROM, 1_000_000)
 _PASSES = 6
+_SHOP_PASSES = 10
 _MIN_SIDE_PX = 2.0
+
+
+Scene = tuple[Room, tuple[Person, ...], Renderer]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,17 +49,35 @@ def scene_pictures(
     The same arguments give the same pictures.
     """
     random = np.random.default_rng((seed, 4099))
-    room, scenery = random_room(random)
-    people = random_people(int(random.integers(3, 21)), random)
-    views = random_views(room, cameras, size, random)
-    renderer = Renderer(room, people, views, scenery=scenery, passes=_PASSES)
+    if seed in _SHOPS:
+        (room, people, renderer), placed = _shop(seed, cameras, size, random), crowd_bones
+    else:
+        (room, people, renderer), placed = _any_room(cameras, size, random), random_bones
     try:
         for moment in range(moments):
-            bones = random_bones(room, people, random)
+            bones = placed(room, people, random)
             for picture in renderer.render(bones, seed * 1000 + moment):
                 yield labelled(picture)
     finally:
         renderer.release()
+
+
+def _any_room(cameras: int, size: tuple[int, int], random: np.random.Generator) -> Scene:
+    room, scenery = random_room(random)
+    people = random_people(int(random.integers(3, 21)), random)
+    views = random_views(room, cameras, size, random)
+    return room, people, Renderer(room, people, views, scenery=scenery, passes=_PASSES)
+
+
+def _shop(seed: int, cameras: int, size: tuple[int, int], random: np.random.Generator) -> Scene:
+    room = random_shop(random)
+    people = make_people(int(random.integers(8, 25)), int(random.integers(1 << 31)))
+    views: list[tuple[View, Grade]] = [
+        (view, grade_of(k, seed))
+        for k, (view, _) in enumerate(random_views(room, cameras, size, random))
+    ]
+    scenery = joined([room_mesh(room), *random_chairs(room, random)])
+    return room, people, Renderer(room, people, views, scenery=scenery, passes=_SHOP_PASSES)
 
 
 def labelled(picture: Rendered) -> Labelled:

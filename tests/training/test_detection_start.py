@@ -1,0 +1,54 @@
+"""Training on from an exported model. Needs torch, which stands in .venv-train alone."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is in .venv-train alone: make train-setup")
+
+from plugins.errors import InvalidInputError  # noqa: E402  # after the skip
+from training.detection.export import YoloxForm, export  # noqa: E402
+from training.detection.network import Detection  # noqa: E402
+from training.detection.start import keep_statistics, network_from_onnx  # noqa: E402
+
+SIZE_HW = (64, 96)
+
+
+@pytest.fixture
+def learnt():
+    """A network whose normalisations have all statistics and weights of their own."""
+    torch.manual_seed(3)
+    network = Detection()
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+            torch.nn.init.normal_(part.bias, std=0.2)
+    torch.nn.init.normal_(network.score.weight, std=2.0)
+    torch.nn.init.zeros_(network.score.bias)
+    network.train()(torch.rand(4, 3, *SIZE_HW))
+    return network.eval()
+
+
+def test_the_network_answers_as_the_export_it_starts_from(learnt, tmp_path):
+    """Also while it trains: the normalisations keep their statistics."""
+    export(learnt, SIZE_HW, tmp_path / "model.onnx")
+    pictures = (255 * torch.rand(2, 3, *SIZE_HW)).round()
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    [expected] = session.run(None, {"images": pictures.numpy()})
+
+    network = network_from_onnx(tmp_path / "model.onnx").train()
+    keep_statistics(network)
+    with torch.no_grad():
+        found = YoloxForm(network)(pictures).numpy()
+
+    assert np.ptp(np.log(expected[..., 4])) > 0.1
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_another_networks_file_is_refused(tmp_path):
+    """One line that names the file, instead of half a network."""
+    export(Detection((8, 16, 32, 64, 64)), SIZE_HW, tmp_path / "other.onnx")
+    with pytest.raises(InvalidInputError, match=r"other\.onnx is no export"):
+        network_from_onnx(tmp_path / "other.onnx")
+    with pytest.raises(InvalidInputError, match="there is no model"):
+        network_from_onnx(tmp_path / "missing.onnx")
