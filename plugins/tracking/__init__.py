@@ -14,8 +14,10 @@
 ``merging.py``        people known twice become one
 ``births.py``         the others are recognised (``recognition.py``, ``gallery.py``) or new
 ``returning.py``      new people who must be lost ones, by place, time and size
+``verifying.py``      people who look like others after all become those
 ``people.py``         where each person is (``trajectories.py``)
 ``lag.py``            sets wait for corrections, then are settled
+``outlines.py``       boxes put right by where their people stand
 ``results.py``        what comes out
 ``parameters.py``     what may be tuned
 ===================== ==============================================================

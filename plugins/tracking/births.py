@@ -5,8 +5,7 @@ import numpy as np
 from plugins.frames import NS_PER_S
 from plugins.tracking import kalman
 from plugins.tracking.assignment import covered
-from plugins.tracking.identity_state import IdentityState, Looks, View
-from plugins.tracking.matching import Look
+from plugins.tracking.identity_state import IdentityState, View
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.recognition import Recognition, recognise
@@ -14,10 +13,13 @@ from plugins.tracking.results import IdentityDecision, Verdict
 from plugins.tracking.settling import gate
 from plugins.tracking.tracklets import Tracklet
 from plugins.tracking.trajectories import uncertainty_m
+from plugins.tracking.vector_pool import Vectors
 
 _SAME_BODY_COVER = 0.6
 _PLACELESS_PATIENCE_S = 1.0
 _JUST_SEEN_S = 0.3
+# So long may one person have been known twice.
+_DOUBLED_S = 5.0
 
 
 def begin_people(
@@ -50,19 +52,23 @@ def begin_people(
 
 
 def reconsider(
-    state: IdentityState, views: list[View], looks: Looks, parameters: TrackingParameters
+    state: IdentityState, views: list[View], parameters: TrackingParameters
 ) -> list[IdentityDecision]:
-    """People begun lately may turn out to be lost ones once a good picture of them is there."""
+    """People begun lately may turn out to be lost ones once good pictures of them are there."""
     decisions: list[IdentityDecision] = []
-    limit_ns = int(parameters.reconsider_s * NS_PER_S)
+    limit_ns = int(parameters.recognise_s * NS_PER_S)
+    done: set[int] = set()
     for view in views:
         for row, tracklet in enumerate(view.tracklets):
             person = state.person_of(view.camera_id, tracklet.track_id)
-            look = looks.get((view.camera_id, tracklet.track_id))
-            if person is None or look is None or person.born_ns == state.time_ns:
+            if person is None or person.number in done or person.born_ns == state.time_ns:
                 continue
             if state.time_ns - person.born_ns > limit_ns:
                 continue
+            look = state.gallery.mean(person.number)
+            if look is None:
+                continue
+            done.add(person.number)
             found = _recognised(
                 state, look, view, row, parameters=parameters, before_ns=person.born_ns
             )
@@ -159,7 +165,9 @@ def _find_or_begin(
 ) -> tuple[Person, list[IdentityDecision]]:
     tracklet = view.tracklets[row]
     look = state.link(view.camera_id, tracklet.track_id).look
-    found = None if look is None else _recognised(state, look, view, row, parameters=parameters)
+    found = (
+        None if look is None else _recognised(state, look.vector, view, row, parameters=parameters)
+    )
     decisions: list[IdentityDecision] = []
     if found is not None and found.is_same:
         person = found.person
@@ -201,24 +209,24 @@ def _find_or_begin(
 
 def _recognised(
     state: IdentityState,
-    look: Look,
+    look: Vectors,
     view: View,
     row: int,
     *,
     parameters: TrackingParameters,
     before_ns: int | None = None,
 ) -> Recognition | None:
-    """The most alike of the people lost now, and lost already at ``before_ns`` where given."""
+    """The most alike of the people lost now, and lost soon after ``before_ns`` where given."""
     linked, until_ns = state.linked(), state.time_ns - int(_JUST_SEEN_S * NS_PER_S)
     if before_ns is not None:
-        until_ns = min(until_ns, before_ns - 1)
+        until_ns = min(until_ns, before_ns + int(_DOUBLED_S * NS_PER_S))
 
     def lost(number: int) -> Person | None:
         person = state.people.persons[number]
         return None if number in linked or person.seen_ns > until_ns else person
 
     return recognise(
-        look.vector,
+        look,
         view.place_m(row),
         lost,
         state.gallery,

@@ -18,7 +18,7 @@ _UPRIGHT_ASPECT = 1.4
 _PATIENCE_S = 1.0
 _QUALITY_INTERVAL_S = 0.5
 _MAX_QUALITY_CROPS = 4
-_DOUBTFUL_INTERVAL_S = 0.4
+_DOUBTFUL_INTERVAL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,10 @@ def _need_s(
         is_good = quality >= parameters.min_crop_quality or age_s >= _PATIENCE_S
         return 1e6 + age_s if is_good else None
     since_s = (time_ns - tracklet.embedded_ns) / NS_PER_S
-    is_good = quality >= max(parameters.min_crop_quality, 0.5 * tracklet.best_quality)
     if is_doubtful:
-        return since_s if since_s >= _DOUBTFUL_INTERVAL_S and is_good else None
+        is_telling = quality >= parameters.min_crop_quality
+        return since_s if since_s >= _DOUBTFUL_INTERVAL_S and is_telling else None
+    is_good = quality >= max(parameters.min_crop_quality, 0.5 * tracklet.best_quality)
     interval_s = parameters.first_interval_s * 2.0 ** (tracklet.crops - 1)
     overdue_s = since_s - min(interval_s, parameters.longest_interval_s)
     is_better = quality >= parameters.better_quality * tracklet.best_quality

@@ -24,18 +24,10 @@ def exchange(state: IdentityState, parameters: TrackingParameters) -> list[Ident
         a, b = (state.people.persons[n] for n in pair)
         decisions += [_corrected(state, a, b, story), _corrected(state, b, a, story)]
         back = np.stack([a.mean, b.mean]), np.stack([a.cov, b.cov])
+        state.exchange(a, b)
         for person, mean, cov in zip((a, b), story.mean, story.cov, strict=True):
             person.mean, person.cov = mean, cov
-        a.existence, b.existence = b.existence, a.existence
-        a.is_real, b.is_real = b.is_real, a.is_real
-        a.seen_ns, b.seen_ns = b.seen_ns, a.seen_ns
-        state.exchange_links(*pair)
-        # What either of them was taken for with others has become a mixture.
-        state.stories = {p: s for p, s in state.stories.items() if not {*p} & {*pair}}
         state.stories[pair] = Story(pair, story.since_ns, *back, -story.log_odds, -story.look_odds)
-        state.together = {
-            p: t for p, t in state.together.items() if p == pair or not {*p} & {*pair}
-        }
     return decisions
 
 

@@ -6,6 +6,8 @@ matter. The stages in order: ``settling.py`` gives boxes to people who are where
 recognises or begins the others. ``identity_state.py`` is what they share.
 """
 
+import numpy as np
+
 from plugins.frames import NS_PER_S
 from plugins.tracking.births import begin_people, reconsider
 from plugins.tracking.identity_state import IdentityState, Looks, View
@@ -15,6 +17,11 @@ from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.results import IdentityDecision
 from plugins.tracking.returning import take_back
 from plugins.tracking.settling import settle
+from plugins.tracking.verifying import glimpse, verify
+
+_LEAST_TRUST = 0.3
+# Whoever was seen within this time may be the one in a crop.
+_ABOUT_S = 60.0
 
 
 def identify(
@@ -37,29 +44,39 @@ def identify(
     decisions += merge_people(state, views, active, matched, dt_s=dt_s, parameters=parameters)
     decisions += begin_people(state, views, parameters)
     decisions += take_back(state, parameters)
+    glimpse(state, parameters)
+    decisions += verify(state, parameters)
     _remember(state, parameters)
-    decisions += reconsider(state, views, looks, parameters)
+    decisions += reconsider(state, views, parameters)
     _forget(state, parameters)
     return decisions
 
 
 def _remember(state: IdentityState, parameters: TrackingParameters) -> None:
     """Keeps good crops of tracklets whose person is not in doubt."""
+    limit_ns = state.time_ns - int(_ABOUT_S * NS_PER_S)
+    about = [n for n, p in state.people.persons.items() if p.seen_ns >= limit_ns]
     for by_id in state.links.values():
         for link in by_id.values():
             if link.look is None or link.person is None or link.strained_s > 0:
                 continue
-            if _is_telling(state, link.person, link.look, parameters):
+            if link.trust >= _LEAST_TRUST and _is_telling(
+                state, link.person, link.look, about, parameters
+            ):
                 state.gallery.add(link.person, link.look.vector, link.look.quality)
             link.look = None
 
 
 def _is_telling(
-    state: IdentityState, person: int, look: Look, parameters: TrackingParameters
+    state: IdentityState,
+    person: int,
+    look: Look,
+    about: list[int],
+    parameters: TrackingParameters,
 ) -> bool:
-    """A good crop, and not of somebody the tracklet may have slipped to."""
-    alike = float(state.gallery.cosines(look.vector[None], [person])[0, 0])
-    is_another = alike < parameters.different_cosine
+    """A good crop, and not of one of those ``about`` whom the tracklet may have slipped to."""
+    cosines = state.gallery.cosines(look.vector[None], [person, *about])[0]
+    is_another = cosines[0] < max(parameters.different_cosine, np.nanmax(cosines, initial=-1.0))
     return look.quality >= parameters.min_crop_quality and not is_another
 
 

@@ -3,18 +3,33 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from plugins.frames import NS_PER_S
 from plugins.tracking.camera_plane import CameraPlane, FloatArray
 from plugins.tracking.gallery import Gallery
 from plugins.tracking.matching import Link, Look
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import People, Person
+from plugins.tracking.sight import Boxes, measure
 from plugins.tracking.standing import Standing, locate
 from plugins.tracking.swaps import Story
 from plugins.tracking.tracklets import Tracklet, boxes_of
 
 Pair = tuple[int, int]
-_DOUBTFUL = -3.0
+_DOUBTFUL = -6.0
+# What belongs to whoever stands there, whatever they are called.
+_OF_BODIES = (
+    "mean",
+    "cov",
+    "time_ns",
+    "has_place",
+    "seen_ns",
+    "existence",
+    "is_real",
+    "glimpses",
+    "is_doubted",
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,12 @@ class View:
     def boxes_xyxy(self) -> FloatArray:
         """The tracklets' boxes (N, 4)."""
         return boxes_of(self.tracklets)
+
+    @cached_property
+    def edges(self) -> Boxes:
+        """The same as edges."""
+        scores = np.array([t.score for t in self.tracklets], dtype=np.float64)
+        return measure(self.boxes_xyxy, scores, self.plane)
 
     @cached_property
     def standing(self) -> Standing:
@@ -102,13 +123,24 @@ class IdentityState:
                     return camera_id, track_id
         return "", 0
 
-    def exchange_links(self, a: int, b: int) -> None:
-        """Makes the tracklets of two people each other's."""
-        names = {a: b, b: a}
+    def exchange(self, a: Person, b: Person) -> None:
+        """Makes two people each other: tracklets, places and what was seen; names and looks stay.
+
+        What either of them was taken for with others has become a mixture and is forgotten.
+        """
+        names = {a.number: b.number, b.number: a.number}
         for by_id in self.links.values():
             for link in by_id.values():
                 if link.person is not None:
                     link.person = names.get(link.person, link.person)
+        for name in _OF_BODIES:
+            first, second = getattr(a, name), getattr(b, name)
+            setattr(a, name, second)
+            setattr(b, name, first)
+        self.stories = {p: s for p, s in self.stories.items() if not {*p} & {*names}}
+        self.together = {
+            p: t for p, t in self.together.items() if {*p} == {*names} or not {*p} & {*names}
+        }
 
     def can_tell_apart(self, pair: Pair, parameters: TrackingParameters) -> bool:
         """Whether both people's looks are known and differ."""
@@ -119,7 +151,10 @@ class IdentityState:
 
     def doubtful(self) -> set[int]:
         """Numbers of people who may have been exchanged with another."""
-        return {n for s in self.stories.values() if s.log_odds > _DOUBTFUL for n in s.pair}
+        doubted = {n for n, p in self.people.persons.items() if p.is_doubted}
+        return doubted | {
+            n for s in self.stories.values() if s.log_odds > _DOUBTFUL for n in s.pair
+        }
 
     def doubtful_tracklets(self) -> set[tuple[str, int]]:
         """Camera and track id of all that show them."""

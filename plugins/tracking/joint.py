@@ -156,10 +156,19 @@ def _match(
     people = mean[:, :EDGES]
     expected = expect(people, sight.plane, sight.bias, seen.hidden, parameters)
     e = np.nan_to_num(misfit(sight.boxes, expected), nan=_ABSURD_PX)
-    fit = _fit(e, cov[:, :EDGES, :EDGES], expected, seen, parameters)
+    fit = _fit(
+        e,
+        sight.boxes.foot_px2,
+        cov[:, :EDGES, :EDGES],
+        expected,
+        seen=seen,
+        parameters=parameters,
+    )
     gain = np.where(fit.squared <= max_squared, fit.ratio + sight.prior, -np.inf)
     rows, columns = assign(gain, 0.0)
-    R = expected.noise[rows] * max(1.0, parameters.correlation_s / max(dt_s, 1e-3))
+    R = expected.noise[rows]
+    R[:, FOOT, FOOT] += sight.boxes.foot_px2[columns]
+    R = R * max(1.0, parameters.correlation_s / max(dt_s, 1e-3))
     R = R * np.maximum(1.0, fit.squared[rows, columns] / _ROBUST)[:, None, None]
     is_cut = sight.boxes.is_cut[columns]
     R[:, HEAD, HEAD] *= np.where(is_cut[:, HEAD], _NOTHING, 1.0)
@@ -179,12 +188,17 @@ def _match(
 
 def _fit(
     e: FloatArray,
+    foot_px2: FloatArray,
     cov: FloatArray,
     expected: Expected,
+    *,
     seen: Visibility,
     parameters: TrackingParameters,
 ) -> Fit:
-    """Of misfits (N, M, 4) in pixels. A box either ends at the feet, or anywhere above them."""
+    """Of misfits (N, M, 4) in pixels. A box either ends at the feet, or anywhere above them.
+
+    ``foot_px2`` (M,) is as in ``sight.py``.
+    """
     J = np.nan_to_num(expected.J)
     S = J @ cov @ J.swapaxes(1, 2) + expected.noise
     white = np.linalg.inv(np.linalg.cholesky(S))
@@ -194,11 +208,14 @@ def _fit(
     log_scale -= 0.5 * np.log(2 * np.pi)
     squared = (z[..., :FOOT] ** 2).sum(axis=2)
     upper = log_scale[:, :FOOT].sum(axis=1)[:, None] - 0.5 * squared
-    at_feet = log_scale[:, FOOT, None] - 0.5 * z[..., FOOT] ** 2
+    # The bottom is the last edge, so that its own noise widens its whitened misfit alone.
+    wider = 1.0 + foot_px2 * white[:, FOOT, FOOT, None] ** 2
+    z_foot = z[..., FOOT] / np.sqrt(wider)
+    at_feet = log_scale[:, FOOT, None] - 0.5 * (z_foot**2 + np.log(wider))
     at_feet += np.log(1.0 - seen.feet_hidden)[:, None]
     above = np.log(seen.feet_hidden / _HIDDEN_SPAN)[:, None]
-    lower = np.logaddexp(at_feet, np.where(z[..., FOOT] < 1.0, above, -np.inf))
+    lower = np.logaddexp(at_feet, np.where(z_foot < 1.0, above, -np.inf))
     feet_seen = np.exp(at_feet - lower)
     odds = np.log(seen.detection / (1.0 - seen.detection))[:, None]
     ratio = parameters.box_space + odds + upper + lower
-    return Fit(ratio, squared + feet_seen * z[..., FOOT] ** 2, feet_seen)
+    return Fit(ratio, squared + feet_seen * z_foot**2, feet_seen)

@@ -12,6 +12,7 @@ from plugins.tracking.vector_pool import Vectors
 # At an overlap of a third and more, whose box is whose cannot be told from the boxes.
 _CROWDED_PER_IOU = 3.0
 _SWAP_LIKELY = 0.5
+_OVERLAP_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,14 @@ def doubt(
     """Lowers the trust in tracklets whose boxes (N, 4) overlap, and restores it in time."""
     recovery = 1.0 - float(np.exp(-dt_s / parameters.trust_recovery_s))
     faded = float(np.exp(-dt_s / parameters.appearance_s))
+    lost = float(np.exp(-dt_s / _OVERLAP_S))
     for link, share in zip(links, crowded(boxes_xyxy).tolist(), strict=True):
         link.trust += recovery * (1.0 - link.trust)
         link.trust = min(link.trust, 1.0 - share)
-        # What a tracklet looked like says ever less about who it is now, and nothing about who
-        # comes out of an overlap.
-        keep = 0.0 if share > _SWAP_LIKELY else faded
-        link.appearance = {n: keep * ratio for n, ratio in link.appearance.items() if keep}
+        # What a tracklet looked like says ever less about who it is now, and soon nothing about
+        # who comes out of an overlap.
+        keep = lost if share > _SWAP_LIKELY else faded
+        link.appearance = {n: keep * ratio for n, ratio in link.appearance.items()}
 
 
 def crowded(boxes_xyxy: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ standing at the same place. Merged when the log-odds have said "one" for long en
 
 import numpy as np
 
+from plugins.tracking.appearance import log_likelihood
 from plugins.tracking.assignment import covered
 from plugins.tracking.camera_plane import FloatArray
 from plugins.tracking.identity_state import IdentityState, Pair, View
@@ -37,6 +38,7 @@ def merge_people(
     for a, b in close:
         pair = _pair(active[a], active[b])
         told = _two_or_one(views, matched, a, b)
+        told -= _alike(_cosine(state, pair), parameters)
         told += 0.5 * min(_distance_m(active[a], active[b]) / _SAME_PLACE_M, _MOST_APART) ** 2
         before = state.together.get(pair, 0.0)
         evidence[pair] = float(np.clip(before + share * told, -_BOUND, _BOUND))
@@ -100,6 +102,10 @@ def _cosine(state: IdentityState, pair: Pair) -> float | None:
 
 def _looks_different(cosine: float | None, parameters: TrackingParameters) -> bool:
     return cosine is not None and cosine < parameters.different_cosine
+
+
+def _alike(cosine: float | None, parameters: TrackingParameters) -> float:
+    return 0.0 if cosine is None else float(log_likelihood(np.array(cosine), parameters))
 
 
 def _merge(

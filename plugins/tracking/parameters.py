@@ -82,12 +82,14 @@ class TrackingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Who is nearer to each other may be taken for each other."""
     swap_cost: float = 0.0
     """Log-odds against any two being exchanged, before boxes speak."""
-    swap_evidence: float = 1.0
+    swap_evidence: float = 2.0
     """Log-odds from which two are exchanged after all."""
     lag_s: float = 2.0
     """How long a set waits for corrections before it is settled."""
     reconsider_s: float = 4.0
     """A new person may still turn out to be a lost one for this long."""
+    recognise_s: float = 10.0
+    """The same by looks."""
 
     # Appearance, as cosine of embeddings.
     same_cosine: float = 0.7

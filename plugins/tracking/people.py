@@ -9,8 +9,17 @@ from plugins.frames import NS_PER_S
 from plugins.tracking import trajectories
 from plugins.tracking.camera_plane import FloatArray
 from plugins.tracking.parameters import TrackingParameters
+from plugins.tracking.vector_pool import Vectors
 
 NAMESPACE = uuid.UUID("6f1c1f0e-52a5-5d0b-9a53-0c9c3a7d4b11")
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """The look (D,) of somebody at a moment."""
+
+    time_ns: int
+    vector: Vectors
 
 
 @dataclass(slots=True)
@@ -19,6 +28,7 @@ class Person:
     zero while ``has_place`` is false: seen, but never where the floor is mapped. ``existence`` is
     the log-odds that there is such a person, by what the cameras should see of them and do see;
     ``is_real`` when that has once been certain, ``is_known`` when they have been shown.
+    ``glimpses`` are the looks of the last seconds, ``is_doubted`` when they want another.
     """
 
     number: int
@@ -32,6 +42,8 @@ class Person:
     existence: float = 0.0
     is_real: bool = False
     is_known: bool = False
+    glimpses: list[Glimpse] = field(default_factory=list)
+    is_doubted: bool = False
 
 
 @dataclass(slots=True)

@@ -68,11 +68,27 @@ def recognise(
     ]
     if not ranked:
         return None
-    cosine, person = ranked[0]
-    runner_up = ranked[1][0] if len(ranked) > 1 else -1.0
+    cosine, person = _eldest(ranked, parameters)
+    rivals = [c for c, other in ranked if other is not person and _are_two(person, other)]
+    runner_up = rivals[0] if rivals else -1.0
     is_same, reason = _judge(cosine, runner_up, parameters)
     seconds = (time_ns - person.seen_ns) / NS_PER_S
     return Recognition(person, cosine, walked_m(person, place_m), seconds, is_same, reason)
+
+
+def _are_two(a: Person, b: Person) -> bool:
+    """Whether both were there at one time; otherwise they may be one, known twice."""
+    return a.born_ns <= b.seen_ns and b.born_ns <= a.seen_ns
+
+
+def _eldest(
+    ranked: list[tuple[float, Person]], parameters: TrackingParameters
+) -> tuple[float, Person]:
+    """The most alike, or who may be the same person, nearly as alike, and known for longer."""
+    best, person = ranked[0]
+    least = max(best - parameters.cosine_margin, parameters.same_cosine)
+    close = [(c, p) for c, p in ranked[1:] if c >= least and not _are_two(person, p)]
+    return min([(best, person), *close], key=lambda each: each[1].number)
 
 
 def _judge(cosine: float, runner_up: float, parameters: TrackingParameters) -> tuple[bool, str]:

@@ -14,7 +14,7 @@ from plugins.tracking.matching import Link, doubt, prior
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
-from plugins.tracking.sight import EDGES, measure
+from plugins.tracking.sight import EDGES
 from plugins.tracking.swaps import follow
 from plugins.tracking.tracklets import Tracklet
 from plugins.tracking.trajectories import slowed
@@ -44,14 +44,13 @@ def settle(
         links = _links(state, view)
         doubt(links, view.boxes_xyxy, dt_s, parameters)
         _look(state, view, links, looks, numbers=numbers, parameters=parameters)
-        boxes = measure(view.boxes_xyxy, view.plane)
         bias = state.biases.setdefault(view.camera_id, np.zeros(EDGES))
         odds = prior(links, numbers, parameters)
         # A person who may not exist gets no box that one who surely does could have had.
         odds += np.clip([p.existence for p in active], -2.0, None)[:, None]
         usual = np.array([parameters.detection, parameters.hidden_loss])
         detection = state.detection.setdefault(view.camera_id, usual)
-        sights.append(Sight(view.plane, boxes, odds, bias, detection))
+        sights.append(Sight(view.plane, view.edges, odds, bias, detection))
     if not active:
         return [], []
     mean, cov = stacked(active)

@@ -18,23 +18,32 @@ MIDDLE, HEAD, WIDTH, FOOT = range(EDGES)
 # Standard deviations as shares of the person's height in the picture.
 _EDGE_SIGMA = np.array([0.055, 0.04, 0.08, 0.05])
 # What is added to them where somebody nearer hides the whole person.
-_HIDDEN_SIGMA = np.array([0.12, 0.08, 0.2, 0.1])
+HIDDEN_SIGMA = np.array([0.12, 0.08, 0.2, 0.1])
 _LEAST_SIGMA_PX = 1.5
 _BORDER_SHARE = 0.006
 # A cut edge lies anywhere beyond the border; the middle and the width only lose some precision.
 _CUT_SHARE = np.array([0.35, 0.0, 0.35, 0.0])
 # Feet are often hidden by things, and go first when a person is hidden.
 _FEET_HIDDEN, _FEET_FIRST = 0.12, 0.8
+# A detector that is less sure of somebody guesses where the feet are.
+_SURE_SCORE, _FOOT_SIGMA_PER_SCORE = 0.75, 0.3
 _LEAST_DETECTION, _MOST_DETECTION = 0.02, 0.98
 _FAR_PX = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Boxes of one picture as edges (M, 4); ``is_cut`` (M, 4) where the border hides an edge."""
+    """Boxes of one picture as edges (M, 4); ``is_cut`` (M, 4) where the border hides an edge.
+    ``foot_px2`` (M,) is the variance of the bottom beyond that of sure boxes.
+    """
 
     edges_px: FloatArray
     is_cut: BoolArray
+    foot_px2: FloatArray
+
+    def rows(self, chosen: list[int]) -> "Boxes":
+        """Some of them."""
+        return Boxes(self.edges_px[chosen], self.is_cut[chosen], self.foot_px2[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,8 @@ class Expected:
     has_pose: bool
 
 
-def measure(boxes_xyxy: FloatArray, plane: CameraPlane) -> Boxes:
-    """The edges of boxes (M, 4), and which of them the picture's border cuts."""
+def measure(boxes_xyxy: FloatArray, scores: FloatArray, plane: CameraPlane) -> Boxes:
+    """The edges of boxes (M, 4) with scores (M,), and which of them the picture's border cuts."""
     x0, y0, x1, y1 = boxes_xyxy.T
     middle, centre = (x0 + x1) / 2, (y0 + y1) / 2
     points = np.stack([middle, y1, middle, y0, x0, centre, x1, centre], axis=1)
@@ -84,7 +93,8 @@ def measure(boxes_xyxy: FloatArray, plane: CameraPlane) -> Boxes:
     is_cut = np.stack(
         [side_cut, y0 <= margin_y, side_cut, y1 >= plane.height - 1 - margin_y], axis=1
     )
-    return Boxes(edges, is_cut)
+    foot_sigma = _FOOT_SIGMA_PER_SCORE * np.maximum(_SURE_SCORE - scores, 0.0)
+    return Boxes(edges, is_cut, (foot_sigma * (y1 - y0)) ** 2)
 
 
 def visibility(people: FloatArray, plane: CameraPlane, detection: FloatArray) -> Visibility:
@@ -95,7 +105,7 @@ def visibility(people: FloatArray, plane: CameraPlane, detection: FloatArray) ->
     """
     edges, _ = _edges(people, _projection(plane))
     size = _size(edges, plane)
-    hidden = _hidden(edges, size)
+    hidden = hidden_by_nearer(edges, size)
     inside = _inside(edges, plane)
     chance = detection[0] * (1.0 - detection[1] * hidden) * inside
     return Visibility(hidden, inside, np.clip(chance, _LEAST_DETECTION, _MOST_DETECTION))
@@ -114,7 +124,7 @@ def expect(
     has_pose = plane.projection is not None
     edges, J = _edges(people, _projection(plane))
     size = _size(edges, plane)
-    share = _EDGE_SIGMA**2 + (_HIDDEN_SIGMA * hidden[:, None]) ** 2
+    share = _EDGE_SIGMA**2 + (HIDDEN_SIGMA * hidden[:, None]) ** 2
     sigma2 = np.maximum(share * size[:, None] ** 2, _LEAST_SIGMA_PX**2)
     if not has_pose:
         J[:, [HEAD, WIDTH]] = 0.0
@@ -177,7 +187,7 @@ def _divided(homogeneous: FloatArray, by: FloatArray) -> tuple[FloatArray, Float
     return px, (by[:2] - px[:, :, None] * by[2]) / w[:, None, None]
 
 
-def _hidden(edges: FloatArray, size: FloatArray) -> FloatArray:
+def hidden_by_nearer(edges: FloatArray, size: FloatArray) -> FloatArray:
     """Share (N,) of each person that one who stands nearer hides; lower feet are nearer."""
     boxes = np.nan_to_num(_as_boxes(edges), nan=-_FAR_PX)
     nearer = edges[None, :, FOOT] > edges[:, None, FOOT] + 0.02 * size[:, None]

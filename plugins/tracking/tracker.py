@@ -18,8 +18,9 @@ from plugins.tracking.identities import identify
 from plugins.tracking.identity_state import IdentityState, Looks, View
 from plugins.tracking.lag import Lag
 from plugins.tracking.matching import Look
+from plugins.tracking.outlines import outlines
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.people import People, Person
+from plugins.tracking.people import People, Person, stacked
 from plugins.tracking.results import (
     Correction,
     IdentityDecision,
@@ -196,18 +197,46 @@ class Tracker:
         return self._pending
 
     def _tracks(self, view: View, time_ns: int) -> list[Track]:
-        time = to_rfc3339(time_ns)
+        time, boxes = to_rfc3339(time_ns), self._shown_boxes(view)
         return [
-            self._track(view, row, time_ns, time)
+            self._track(view, row, boxes[row], time_ns, time)
             for row, tracklet in enumerate(view.tracklets)
             if tracklet.is_confirmed or self._state.person_of(view.camera_id, tracklet.track_id)
         ]
 
-    def _track(self, view: View, row: int, time_ns: int, time: str) -> Track:
+    def _shown_boxes(self, view: View) -> npt.NDArray[np.float64]:
+        """The tracklets' boxes (N, 4), those of people whose place is known put right by it."""
+        state, boxes = self._state, view.boxes_xyxy.copy()
+        placed = {
+            row: person
+            for row, tracklet in enumerate(view.tracklets)
+            if (person := state.person_of(view.camera_id, tracklet.track_id)) is not None
+            and person.has_place
+            and person.seen_ns == state.time_ns
+            and state.link(view.camera_id, tracklet.track_id).strained_s == 0
+        }
+        rows = list(placed)
+        bias = state.biases.get(view.camera_id)
+        if rows and bias is not None:
+            mean, cov = stacked(list(placed.values()))
+            boxes[rows] = outlines(
+                boxes[rows],
+                view.edges.rows(rows),
+                view.plane,
+                mean,
+                cov,
+                bias=bias,
+                parameters=self._parameters,
+            )
+        return boxes
+
+    def _track(
+        self, view: View, row: int, box_xyxy: npt.NDArray[np.float64], time_ns: int, time: str
+    ) -> Track:
         tracklet = view.tracklets[row]
         person = self._state.person_of(view.camera_id, tracklet.track_id)
         place, sigma_m = self._shown_place(view, row, person)
-        x0, y0, x1, y1 = tracklet.box_xyxy.tolist()
+        x0, y0, x1, y1 = box_xyxy.tolist()
         return Track(
             track_id=tracklet.track_id,
             global_id=None if person is None else person.global_id,

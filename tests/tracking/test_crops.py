@@ -59,14 +59,14 @@ def test_crops_grow_rare():
 
 
 def test_doubtful_people_are_looked_at_often():
-    """While it is open who a tracklet shows, its turn comes every 0.4 seconds."""
+    """While it is open who a tracklet shows, its turn comes every quarter of a second."""
     one = tracklet()
     asked = [
         i / 10
         for i in range(12)
         if choose_crops({"east": [one]}, PLANES, i * 100_000_000, PARAMETERS, {("east", 1)})
     ]
-    assert asked == [0.0, 0.4, 0.8]
+    assert asked == [0.0, 0.3, 0.6, 0.9]
 
 
 def test_clearly_better_picture_is_asked_for_early():

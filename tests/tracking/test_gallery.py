@@ -199,12 +199,12 @@ def test_twins_are_kept_apart():
     assert found.reason == "looks like two people equally"
 
 
-def test_looks_give_odds_of_nine_to_one_and_no_more():
+def test_looks_give_odds_of_eight_to_one_at_the_limits():
     """At the model's two cosines, in between, beyond, and where nothing is known."""
     low, high = PARAMETERS.different_cosine, PARAMETERS.same_cosine
     odds = np.exp(log_likelihood(np.array([low, (low + high) / 2, high, 1.0, -1.0]), PARAMETERS))
     assert odds[1] == pytest.approx(1.0)
     assert odds[0] == pytest.approx(1 / odds[2])
-    assert 4 < odds[2] < odds[3] < 9.001
-    assert odds[4] == pytest.approx(1 / 9, rel=0.01)
+    assert 7 < odds[2] < odds[3] < 49.001
+    assert odds[4] == pytest.approx(1 / 49, rel=0.01)
     assert log_likelihood(np.array([np.nan]), PARAMETERS).tolist() == [0.0]

@@ -41,7 +41,7 @@ def test_a_cut_box_fits_whoever_reaches_beyond_the_border():
     assert near.edges_px[0, FOOT] > HEIGHT
     top = near.edges_px[0, HEAD]
     for bottom, is_fitting in ((HEIGHT, True), (HEIGHT - 200, False)):
-        boxes = measure(np.array([[600.0, top, 680.0, bottom]]), PLANE)
+        boxes = measure(np.array([[600.0, top, 680.0, bottom]]), np.ones(1), PLANE)
         assert (misfit(boxes, near)[0, 0, FOOT] == 0.0) == is_fitting
 
 
@@ -59,5 +59,5 @@ def test_a_box_of_a_person_fits_that_person():
     box = box_of(PLANE, (0.5, 1.0))
     assert box is not None
     view = expected(0.5, 1.0, 1.7, 0.44)
-    error = misfit(measure(box[None], PLANE), view)[0, 0] / view.size_px[0]
+    error = misfit(measure(box[None], np.ones(1), PLANE), view)[0, 0] / view.size_px[0]
     assert np.abs(error).max() < 0.06

@@ -36,7 +36,7 @@ def seen_at(*places):
         weighted,
         seen,
     )
-    boxes = Boxes(np.zeros((count, EDGES)), np.zeros((count, EDGES), dtype=bool))
+    boxes = Boxes(np.zeros((count, EDGES)), np.zeros((count, EDGES), dtype=bool), np.zeros(count))
     rates = np.array([0.8, 1.0])
     return Sight(PLANE, boxes, np.zeros((2, count)), np.zeros(EDGES), rates), matched
 
