@@ -61,7 +61,7 @@ def new_scene():
 
 
 def test_people_of_a_new_scene_are_found(detector):
-    """Of people at least half visible nine in ten are found, and three boxes in four are people;
+    """Nineteen of twenty people at least half visible are found, three boxes in four are people;
     ranked by score, nearly all people come before nearly all mistakes.
     """
     answers = []
@@ -76,9 +76,9 @@ def test_people_of_a_new_scene_are_found(detector):
     score = scored(answers, 0.3)
 
     assert score.wanted > 20
-    assert score.recall >= 0.9
-    assert score.precision >= 0.75
-    assert score.ap50 >= 0.93
+    assert score.recall >= 0.95
+    assert score.precision >= 0.78
+    assert score.ap50 >= 0.95
 
 
 def test_the_shipped_model_is_small_and_says_where_it_comes_from():
