@@ -39,7 +39,7 @@ from tritonclient.grpc import model_config_pb2
 from benchmarks import processor_time
 from control_plane.commands.run import enlist
 from control_plane.embedded import running_services
-from control_plane.logs import configure_logging
+from control_plane.health.logs import configure_logging
 from control_plane.settings import Settings, read_settings
 from control_plane.worker_settings import worker_settings
 from homography.environment import load_environments

@@ -39,9 +39,9 @@ from benchmarks.stored_day import DAY, EVENTS_PER_SET, make_day
 from control_plane.analytics import answers, dashboard, people
 from control_plane.analytics.scope import open_scope
 from control_plane.embedded import running_services
-from control_plane.logs import configure_logging
-from control_plane.rollups import roll_up
+from control_plane.health.logs import configure_logging
 from control_plane.settings import Settings
+from control_plane.storage.rollups import roll_up
 from control_plane.store import Store
 from control_plane.zones import all_polygons, zones_of
 from homography.environment import load_environments

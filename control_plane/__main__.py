@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from control_plane.logs import configure_logging
+from control_plane.health.logs import configure_logging
 from control_plane.settings import read_settings
 from plugins.errors import SpotOnError
 

@@ -12,7 +12,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
 from control_plane.analytics import answers
 from control_plane.analytics.answers import Answer, PlaceOccupancy
 from control_plane.analytics.floor import inside_distance

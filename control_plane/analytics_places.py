@@ -11,7 +11,7 @@ from litestar.params import FromQuery, PathParameter, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from control_plane import analytics_examples as examples
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
 from control_plane.analytics import answers, dashboard
 from control_plane.analytics.answers import Flow, Heatmap, Occupancy, Paths, ZoneOccupancy
 from control_plane.analytics.dashboard import Comparison, Dashboard, Detections, Summary

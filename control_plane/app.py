@@ -39,19 +39,19 @@ from control_plane import (
     focus_socket,
     live,
     media,
-    performance,
     persons,
     persons_by_picture,
     persons_edited,
-    retention,
     sessions,
     system,
     tasks,
-    upkeep,
     users,
     zones,
 )
-from control_plane.access import OPEN, Caller, is_open, make_guard, provide_caller
+from control_plane.access.callers import OPEN, Caller, is_open, make_guard, provide_caller
+from control_plane.access.first_admin import ensure_first_admin
+from control_plane.access.security import ReadableRequest
+from control_plane.access.socket_access import make_accountable
 from control_plane.around_requests import begin_request, make_finish
 from control_plane.dialect import routes as frontend
 from control_plane.errors import (
@@ -62,14 +62,13 @@ from control_plane.errors import (
     refusals,
 )
 from control_plane.exports.runner import ExportRunner
-from control_plane.first_admin import ensure_first_admin
-from control_plane.live_protocol import LiveProtocol
-from control_plane.probes import Probe
+from control_plane.health import performance
+from control_plane.health.probes import Probe
 from control_plane.recordings import ReadRecordings
-from control_plane.security import ReadableRequest
 from control_plane.services import Services, make_services
 from control_plane.settings import Settings
-from control_plane.socket_access import make_accountable
+from control_plane.storage import retention, upkeep
+from control_plane.streaming.live_protocol import LiveProtocol
 from homography.environment import Catalogue
 from plugins.errors import DatabaseUnavailableError, InvalidInputError, PortInUseError
 

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from control_plane.access.security import protecting_headers
 from control_plane.errors import request_id_of
-from control_plane.metrics import Metrics
-from control_plane.security import protecting_headers
+from control_plane.health.metrics import Metrics
 
 BEGAN = "spoton_began"
 DONE = "spoton_done"

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.errors import documented
 from control_plane.pages import Cursor, Limit, Page, decode_cursor, encode_cursor
 from control_plane.services import Services

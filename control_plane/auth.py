@@ -9,8 +9,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import OPEN, Caller
-from control_plane.accounts import (
+from control_plane.access.accounts import (
     Role,
     User,
     find_password,
@@ -19,6 +18,9 @@ from control_plane.accounts import (
     set_password,
     write_preferences,
 )
+from control_plane.access.callers import OPEN, Caller
+from control_plane.access.first_admin import ensure_first_admin
+from control_plane.access.logins import Grant
 from control_plane.audit import record
 from control_plane.errors import (
     NotAllowedError,
@@ -27,8 +29,6 @@ from control_plane.errors import (
     TooManyRequestsError,
     documented,
 )
-from control_plane.first_admin import ensure_first_admin
-from control_plane.logins import Grant
 from control_plane.services import Services
 from plugins.errors import DatabaseUnavailableError, InvalidInputError
 

@@ -7,7 +7,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.camera_settings import INACTIVE
 from control_plane.errors import documented
 from control_plane.services import Services

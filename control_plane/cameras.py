@@ -16,7 +16,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody, PathParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.audit import record
 from control_plane.environments import CameraInfo, camera_infos
 from control_plane.errors import documented

@@ -11,13 +11,20 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from control_plane.live_counts import Alert, LiveCounts, LiveMetrics, changes
-from control_plane.performance import Gpu, Percentiles, read_performance
-from control_plane.probes import Component, run_probes
-from control_plane.renderings import envelope
+from control_plane.health.performance import Gpu, Percentiles, read_performance
+from control_plane.health.probes import Component, run_probes
 from control_plane.services import Services
-from control_plane.sockets import GONE, NOT_FOUND, AnsweringSession, Command, Plain, Socket
-from control_plane.tickers import Say
+from control_plane.streaming.live_counts import Alert, LiveCounts, LiveMetrics, changes
+from control_plane.streaming.renderings import envelope
+from control_plane.streaming.sockets import (
+    GONE,
+    NOT_FOUND,
+    AnsweringSession,
+    Command,
+    Plain,
+    Socket,
+)
+from control_plane.streaming.tickers import Say
 from control_plane.zones import zones_of
 from homography.environment import Environment
 from plugins.errors import UnknownEnvironmentError

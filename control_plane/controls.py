@@ -12,7 +12,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_task
+from control_plane.access.callers import Caller, visible_task
 from control_plane.audit import record
 from control_plane.errors import (
     SeekOutOfRangeError,
@@ -21,8 +21,8 @@ from control_plane.errors import (
     documented,
 )
 from control_plane.live import Seek, Speed
-from control_plane.playback_commands import command_playback, playback_of, seek_command
 from control_plane.services import Services
+from control_plane.streaming.playback_commands import command_playback, playback_of, seek_command
 from control_plane.tasks import EXAMPLE_ID, TaskId
 from plugins.errors import InvalidInputError, RedisUnavailableError
 from plugins.messages import Playback, PlaybackCommand

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
 from control_plane.date_ranges import DateRanges, date_ranges
 from control_plane.errors import documented
 from control_plane.services import Services

@@ -12,7 +12,7 @@ from litestar.params import FromQuery, PathParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.audit import record
 from control_plane.errors import ExportNotFoundError, documented
 from control_plane.export_requests import EXAMPLE

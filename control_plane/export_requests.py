@@ -14,7 +14,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_environment, visible_task
+from control_plane.access.callers import Caller, visible_environment, visible_task
+from control_plane.access.master_key import master_key
 from control_plane.analytics.people import find_person
 from control_plane.analytics.scope import checked_range
 from control_plane.audit import record
@@ -38,10 +39,9 @@ from control_plane.exports.orders import (
     kind_of,
 )
 from control_plane.exports.schedules import Schedule
-from control_plane.master_key import master_key
 from control_plane.pages import Page
-from control_plane.pictures import newest_set, update_of, with_overlay
 from control_plane.services import Services
+from control_plane.streaming.pictures import newest_set, update_of, with_overlay
 from plugins.encryption import Cipher, open_cipher
 from plugins.errors import (
     DatabaseUnavailableError,

@@ -14,18 +14,18 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, FromQuery, PathParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_task
+from control_plane.access.callers import Caller, visible_task
 from control_plane.audit import record
 from control_plane.errors import PersonNotFoundError, TaskNotFoundError, documented
-from control_plane.focus_state import Focus, clear_focus, read_focus, set_focus, viewer_of
-from control_plane.live import Follow
-from control_plane.pages import Page
-from control_plane.person_details import (
+from control_plane.identity.person_details import (
     PersonDetails,
     person_details,
     task_of_person,
 )
+from control_plane.live import Follow
+from control_plane.pages import Page
 from control_plane.services import Services
+from control_plane.streaming.focus_state import Focus, clear_focus, read_focus, set_focus, viewer_of
 from control_plane.tasks import EXAMPLE_ID, ActivePerson, TaskId, persons_of
 from plugins.errors import DatabaseUnavailableError, RedisUnavailableError
 from plugins.messages import TrackingUpdate, tracks_stream

@@ -11,16 +11,16 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from redis.exceptions import RedisError
 
-from control_plane.access import visible_task
+from control_plane.access.callers import visible_task
 from control_plane.errors import PersonNotFoundError, TaskNotFoundError
-from control_plane.feeds import Feed
 from control_plane.focus import follow, unfollow
-from control_plane.focus_state import read_focus, viewer_of
+from control_plane.identity.person_details import PersonDetails, person_details, sighting_in
 from control_plane.live import Follow
-from control_plane.person_details import PersonDetails, person_details, sighting_in
-from control_plane.renderings import UpdateEntry
 from control_plane.services import Services
-from control_plane.sockets import (
+from control_plane.streaming.feeds import Feed
+from control_plane.streaming.focus_state import read_focus, viewer_of
+from control_plane.streaming.renderings import UpdateEntry
+from control_plane.streaming.sockets import (
     GONE,
     NOT_FOUND,
     TRY_AGAIN_LATER,

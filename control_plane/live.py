@@ -19,16 +19,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import visible_task
+from control_plane.access.callers import visible_task
 from control_plane.errors import REDIS_AWAY, TaskNotFoundError
-from control_plane.feeds import STREAMS, Feed, Kind
-from control_plane.focus_state import clear_focus, set_focus, viewer_of
-from control_plane.outboxes import Data, Outbox
-from control_plane.playback_commands import command_playback, playback_of, seek_command
-from control_plane.renderings import PLAIN, Look, PicturesEntry, UpdateEntry, envelope
-from control_plane.rungs import NAMES, RUNGS, Ladder
 from control_plane.services import Services
-from control_plane.sockets import (
+from control_plane.streaming.feeds import STREAMS, Feed, Kind
+from control_plane.streaming.focus_state import clear_focus, set_focus, viewer_of
+from control_plane.streaming.outboxes import Data, Outbox
+from control_plane.streaming.playback_commands import command_playback, playback_of, seek_command
+from control_plane.streaming.renderings import PLAIN, Look, PicturesEntry, UpdateEntry, envelope
+from control_plane.streaming.rungs import NAMES, RUNGS, Ladder
+from control_plane.streaming.sockets import (
     GONE,
     NOT_FOUND,
     TRY_AGAIN_LATER,

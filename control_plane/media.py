@@ -14,7 +14,8 @@ from litestar.params import Body, FromQuery, PathParameter, QueryParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_task
+from control_plane.access.callers import Caller, visible_task
+from control_plane.access.master_key import master_key
 from control_plane.audit import record
 from control_plane.errors import (
     PersonNotFoundError,
@@ -22,11 +23,11 @@ from control_plane.errors import (
     TaskNotFoundError,
     documented,
 )
-from control_plane.focus_state import read_focus, viewer_of
-from control_plane.master_key import master_key
-from control_plane.mjpeg import BOUNDARY, parts_of
-from control_plane.person_details import parse_person_id, task_of_person
-from control_plane.pictures import (
+from control_plane.identity.person_details import parse_person_id, task_of_person
+from control_plane.services import Services
+from control_plane.streaming.focus_state import read_focus, viewer_of
+from control_plane.streaming.mjpeg import BOUNDARY, parts_of
+from control_plane.streaming.pictures import (
     jpeg_of,
     mosaic_of,
     newest_set,
@@ -34,7 +35,6 @@ from control_plane.pictures import (
     update_of,
     with_overlay,
 )
-from control_plane.services import Services
 from control_plane.tasks import TaskId
 from plugins.encryption import open_cipher
 from plugins.errors import InvalidInputError, RedisUnavailableError

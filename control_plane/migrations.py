@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from control_plane.timescale import use_timescale
+from control_plane.storage.timescale import use_timescale
 
 FOLDER = Path(__file__).parent / "sql"
 LOCK = 7_305_112

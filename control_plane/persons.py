@@ -13,7 +13,7 @@ from litestar.params import FromQuery, PathParameter
 from litestar.types import ControllerRouterHandler
 
 from control_plane import analytics_examples as examples
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
 from control_plane.analytics import people
 from control_plane.analytics.people import Behaviour, Journey, PersonRow, Trajectory, find_person
 from control_plane.analytics.scope import checked_range, open_scope

@@ -11,7 +11,8 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
+from control_plane.access.master_key import master_key
 from control_plane.analytics.scope import checked_range
 from control_plane.analytics_places import Camera, End, Start
 from control_plane.audit import record
@@ -23,7 +24,6 @@ from control_plane.identity.looks import (
     embed_picture,
     nearest,
 )
-from control_plane.master_key import master_key
 from control_plane.persons import API, EXAMPLE_ROW
 from control_plane.services import Services
 from control_plane.zones import visible

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
 from control_plane.analytics.people import PersonRow, find_person, unknown_person
 from control_plane.audit import record
 from control_plane.errors import (

@@ -9,20 +9,20 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from control_plane.access.logins import Logins
+from control_plane.access.passwords import Passwords
+from control_plane.access.rate_limit import RateLimit
+from control_plane.access.spare_redis import SpareRedis
 from control_plane.catalogue import known_environment
-from control_plane.feeds import LiveHub
-from control_plane.logins import Logins
-from control_plane.metrics import Metrics
-from control_plane.passwords import Passwords
-from control_plane.pictures import LiveCrops
-from control_plane.probes import Probe, default_probes
-from control_plane.rate_limit import RateLimit
+from control_plane.health.metrics import Metrics
+from control_plane.health.probes import Probe, default_probes
 from control_plane.recordings import ReadRecordings, RecordingIndex, reader_of
 from control_plane.settings import Settings
-from control_plane.spare_redis import SpareRedis
 from control_plane.store import Store
+from control_plane.streaming.feeds import LiveHub
+from control_plane.streaming.pictures import LiveCrops
+from control_plane.streaming.tickers import Tickers
 from control_plane.task_state import TaskView, read_task
-from control_plane.tickers import Tickers
 from homography.environment import Catalogue, Environment
 
 # Where the services listen when nothing is set: their own usual addresses.

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from control_plane.secret_files import with_secret_files
+from control_plane.access.secret_files import with_secret_files
 from plugins.deepstream.configuration import Inference, TrackerChoice
 from plugins.errors import InvalidInputError
 

@@ -18,7 +18,7 @@ import msgspec
 from control_plane.errors import TaskNotFoundError
 from control_plane.migrations import migrate, read_migrations
 from control_plane.pages import Page, decode_cursor, encode_cursor
-from control_plane.together import Together
+from control_plane.streaming.together import Together
 from plugins.errors import DatabaseUnavailableError, InvalidInputError
 from plugins.history import AWAY
 from plugins.messages import TERMINAL_STATUSES, TaskProgress, TaskRequest, TaskStatus

@@ -12,10 +12,10 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 from redis.exceptions import RedisError
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.errors import NotReadyError, documented
-from control_plane.metrics import CONTENT_TYPE
-from control_plane.probes import Component, read_workers, run_probes
+from control_plane.health.metrics import CONTENT_TYPE
+from control_plane.health.probes import Component, read_workers, run_probes
 from control_plane.services import Services
 from control_plane.store import TaskRow
 from control_plane.task_state import read_all_progress

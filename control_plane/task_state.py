@@ -7,7 +7,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from control_plane.spare_redis import SpareRedis
+from control_plane.access.spare_redis import SpareRedis
 from control_plane.store import Store, TaskRow, parse_task_id
 from plugins.errors import DatabaseUnavailableError
 from plugins.messages import (

@@ -11,7 +11,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, FromQuery, PathParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_environment, visible_task
+from control_plane.access.callers import Caller, visible_environment, visible_task
 from control_plane.audit import record
 from control_plane.camera_settings import active_cameras
 from control_plane.errors import TaskNotFoundError, documented

@@ -9,8 +9,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller
-from control_plane.accounts import (
+from control_plane.access.accounts import (
     Role,
     User,
     add_user,
@@ -21,6 +20,7 @@ from control_plane.accounts import (
     list_users,
     lock_users,
 )
+from control_plane.access.callers import Caller
 from control_plane.audit import record
 from control_plane.auth import Done, Name, NewPassword
 from control_plane.errors import (

@@ -1,7 +1,7 @@
 """The part of the settings that a worker gets, its services' URLs filled in."""
 
-from control_plane.master_key import master_key
-from control_plane.profile import deepstream_settings
+from control_plane.access.master_key import master_key
+from control_plane.health.profile import deepstream_settings
 from control_plane.settings import Settings
 from plugins.errors import InvalidInputError
 from plugins.worker import WorkerSettings

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody, PathParameter
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
 from control_plane.analytics.floor import Array, area_m2, inside_distance
 from control_plane.audit import record
 from control_plane.errors import ZoneNotFoundError, documented

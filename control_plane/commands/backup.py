@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from control_plane.backups import back_up
 from control_plane.embedded import running_services
 from control_plane.settings import Settings
+from control_plane.storage.backups import back_up
 from control_plane.terminal import console, print_json
 
 

@@ -16,13 +16,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from control_plane.bench_report import LATENCY, Row, Use, row_of, task_limit
 from control_plane.catalogue import known_environment
 from control_plane.commands.run import speed
 from control_plane.embedded import die_with_parent, running_services
-from control_plane.logs import configure_logging
-from control_plane.machine_facts import read_gpu
-from control_plane.profile import chosen_profile
+from control_plane.health.bench_report import LATENCY, Row, Use, row_of, task_limit
+from control_plane.health.logs import configure_logging
+from control_plane.health.machine_facts import read_gpu
+from control_plane.health.profile import chosen_profile
 from control_plane.settings import Settings, as_environment
 from control_plane.terminal import STAGES, console, print_json
 from homography.environment import load_environments

@@ -8,11 +8,11 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from control_plane import diagnoses, machine_facts
-from control_plane.diagnoses import Finding
 from control_plane.embedded import ALL, running_services
-from control_plane.logs import configure_logging
-from control_plane.probes import Component
+from control_plane.health import diagnoses, machine_facts
+from control_plane.health.diagnoses import Finding
+from control_plane.health.logs import configure_logging
+from control_plane.health.probes import Component
 from control_plane.settings import Settings
 from control_plane.terminal import console, print_json
 from homography.environment import Catalogue, load_environments

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from control_plane.commands.run import speed
 from control_plane.embedded import running_services
-from control_plane.feedback_given import feedback_given, in_words
-from control_plane.logs import configure_logging
+from control_plane.health.logs import configure_logging
+from control_plane.identity.feedback_given import feedback_given, in_words
 from control_plane.settings import Settings
 from control_plane.terminal import console, counting_bar, print_json
 from homography.environment import Catalogue, load_environments

@@ -15,7 +15,7 @@ from rich.table import Table
 from control_plane.audit import record_command
 from control_plane.catalogue import known_environment
 from control_plane.embedded import running_services
-from control_plane.logs import configure_logging
+from control_plane.health.logs import configure_logging
 from control_plane.settings import Settings
 from control_plane.store import Store, parse_task_id
 from control_plane.terminal import console, print_json

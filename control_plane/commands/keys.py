@@ -4,9 +4,9 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from control_plane.access.key_rotation import rewrap, rotate
+from control_plane.access.master_key import master_key, read_key_file
 from control_plane.embedded import running_services
-from control_plane.key_rotation import rewrap, rotate
-from control_plane.master_key import master_key, read_key_file
 from control_plane.settings import Settings
 from control_plane.store import Store
 from control_plane.terminal import console, print_json

@@ -7,13 +7,13 @@ import sys
 
 from redis.asyncio import Redis
 
-from control_plane.accounts import find_by_name, set_password
+from control_plane.access.accounts import find_by_name, set_password
+from control_plane.access.logins import Logins
+from control_plane.access.passwords import Passwords
+from control_plane.access.spare_redis import SpareRedis
 from control_plane.audit import record_command
 from control_plane.embedded import running_services
-from control_plane.logins import Logins
-from control_plane.passwords import Passwords
 from control_plane.settings import Settings
-from control_plane.spare_redis import SpareRedis
 from control_plane.store import Store
 from plugins.errors import InvalidInputError
 

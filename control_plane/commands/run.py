@@ -15,8 +15,8 @@ import msgspec
 
 from control_plane.catalogue import known_environment
 from control_plane.embedded import running_services
-from control_plane.logs import configure_logging
-from control_plane.profile import require_profile
+from control_plane.health.logs import configure_logging
+from control_plane.health.profile import require_profile
 from control_plane.settings import Settings
 from control_plane.store import Store
 from control_plane.task_environment import task_environment

@@ -21,12 +21,12 @@ from typing import Any
 import msgspec
 
 from control_plane import demo
+from control_plane.access.local_login import log_in_here, with_demo_access
 from control_plane.app import open_listener
 from control_plane.commands.run import speed, summary
 from control_plane.embedded import die_with_parent, running_services
-from control_plane.local_login import log_in_here, with_demo_access
-from control_plane.logs import configure_logging
-from control_plane.profile import require_profile
+from control_plane.health.logs import configure_logging
+from control_plane.health.profile import require_profile
 from control_plane.settings import Settings, as_environment
 from control_plane.terminal import closing_table, console, print_json, task_progress_bar
 from plugins.errors import SpotOnError, UnavailableError

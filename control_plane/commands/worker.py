@@ -22,7 +22,7 @@ from redis.retry import Retry
 
 from control_plane.catalogue import known_environment
 from control_plane.embedded import die_with_parent, running_services
-from control_plane.profile import chosen_profile, require_profile
+from control_plane.health.profile import chosen_profile, require_profile
 from control_plane.settings import Settings, as_environment
 from control_plane.store import Store
 from control_plane.task_environment import task_environment

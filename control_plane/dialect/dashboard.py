@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from control_plane import analytics_examples, analytics_places
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
 from control_plane.analytics.answers import Heatmap, PlaceOccupancy
 from control_plane.analytics.dashboard import (
     CameraFigures,

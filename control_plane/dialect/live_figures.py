@@ -12,13 +12,13 @@ from litestar.params import FromQuery
 from litestar.types import ControllerRouterHandler
 
 from control_plane import analytics_live
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.analytics_live import Moment, read_moment
 from control_plane.audit import record
 from control_plane.dialect.dashboard import ANALYTICS, FRONTEND
 from control_plane.errors import documented
-from control_plane.performance import Performance, read_performance
-from control_plane.person_details import sighting_in
+from control_plane.health.performance import Performance, read_performance
+from control_plane.identity.person_details import sighting_in
 from control_plane.services import Services
 from control_plane.store import Store
 from control_plane.tasks import persons_of

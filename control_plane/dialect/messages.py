@@ -11,7 +11,7 @@ import msgspec
 
 from control_plane.errors import PersonNotFoundError
 from control_plane.focus_socket import FocusUpdate
-from control_plane.person_details import PersonDetails, sighting_in
+from control_plane.identity.person_details import PersonDetails, sighting_in
 from plugins.media.overlays import foot_px
 from plugins.messages import Track, TrackingUpdate
 

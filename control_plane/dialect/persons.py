@@ -11,12 +11,12 @@ from litestar.params import FromQuery
 from litestar.types import ControllerRouterHandler
 
 from control_plane import focus
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.dialect.viewers import TAG
 from control_plane.errors import PersonNotFoundError, TaskNotFoundError, documented
 from control_plane.focus import EXAMPLE_PERSON, PersonId
-from control_plane.movement import MovementMetrics
-from control_plane.person_details import PersonDetails
+from control_plane.identity.movement import MovementMetrics
+from control_plane.identity.person_details import PersonDetails
 from control_plane.services import Services
 from plugins.errors import DatabaseUnavailableError
 

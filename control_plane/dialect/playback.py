@@ -11,12 +11,12 @@ from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
 from control_plane import controls
-from control_plane.access import Caller, visible_task
+from control_plane.access.callers import Caller, visible_task
 from control_plane.errors import TaskNotFoundError, documented
 from control_plane.errors import TaskNotPlayingError as NotPlayingError
 from control_plane.live import Seek
-from control_plane.playback_commands import playback_of
 from control_plane.services import Services
+from control_plane.streaming.playback_commands import playback_of
 from control_plane.task_state import TaskView
 from control_plane.tasks import EXAMPLE_ID, TaskId
 from plugins.errors import (

@@ -23,14 +23,14 @@ from control_plane.dialect.messages import (
     focus_payload,
     global_id_of,
 )
-from control_plane.feeds import Feed
 from control_plane.focus_socket import FocusSession, FocusUpdate
-from control_plane.focus_state import KEPT_S
 from control_plane.live import Follow, Subscribe, TaskSession
-from control_plane.outboxes import Data
-from control_plane.renderings import UpdateEntry
 from control_plane.services import Services
-from control_plane.sockets import GONE, Command, Plain, Socket, first_of
+from control_plane.streaming.feeds import Feed
+from control_plane.streaming.focus_state import KEPT_S
+from control_plane.streaming.outboxes import Data
+from control_plane.streaming.renderings import UpdateEntry
+from control_plane.streaming.sockets import GONE, Command, Plain, Socket, first_of
 from plugins.messages import PlaybackFrame, TrackingUpdate
 
 TRACKING = "/ws/frontend/tracking/"

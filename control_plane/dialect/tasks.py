@@ -10,7 +10,7 @@ from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
 from control_plane import environments, tasks
-from control_plane.access import Caller, visible_environment, visible_task
+from control_plane.access.callers import Caller, visible_environment, visible_task
 from control_plane.environments import EnvironmentId
 from control_plane.errors import TaskNotFoundError, documented
 from control_plane.services import Services

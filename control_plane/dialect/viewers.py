@@ -10,12 +10,12 @@ from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
 from control_plane import focus
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.errors import PersonNotFoundError, TaskNotFoundError, documented
 from control_plane.focus import EXAMPLE_PERSON
-from control_plane.focus_state import KEPT_S, viewer_of
 from control_plane.live import Follow
 from control_plane.services import Services
+from control_plane.streaming.focus_state import KEPT_S, viewer_of
 from control_plane.tasks import EXAMPLE_ID, TaskId
 from plugins.errors import (
     RedisUnavailableError,

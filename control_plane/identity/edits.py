@@ -43,7 +43,7 @@ from control_plane.identity.edit_sql import (
     SET_ASIDE_SHARED,
     SPAN,
 )
-from control_plane.rollups import correct
+from control_plane.storage.rollups import correct
 from plugins.errors import InvalidInputError
 
 EVERYTHING = "{(,)}"

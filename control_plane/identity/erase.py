@@ -12,7 +12,7 @@ from uuid import UUID
 
 from control_plane.analytics.floor import Array
 from control_plane.errors import EditConflictError
-from control_plane.rollups import correct
+from control_plane.storage.rollups import correct
 
 TASKS = """
 select t.task_id, t.environment_id, t.status from tasks t where

@@ -17,7 +17,7 @@ import numpy as np
 import redis
 
 from control_plane.app import create_app, make_server, open_listener
-from control_plane.probes import Component, Probe
+from control_plane.health.probes import Component, Probe
 from control_plane.recordings import ReadRecordings, Recordings
 from control_plane.settings import Settings
 from homography.environment import Catalogue, Environment, load_environments

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from control_plane.rollups import roll_up
+from control_plane.storage.rollups import roll_up
 from control_plane.store import Store
 from plugins.frames import Frame, FrameSet
 from plugins.history import Batch, History

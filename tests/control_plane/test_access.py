@@ -14,9 +14,9 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from control_plane.access import token_of
+from control_plane.access.callers import token_of
+from control_plane.access.local_login import log_in_here, with_demo_access
 from control_plane.app import create_app
-from control_plane.local_login import log_in_here, with_demo_access
 from control_plane.settings import Settings
 from homography.environment import load_environments
 from tests.control_plane.people import (

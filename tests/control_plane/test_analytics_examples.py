@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from control_plane import analytics_examples as examples
-from control_plane import analytics_live, cameras, persons, retention, sessions, upkeep, zones
+from control_plane import analytics_live, cameras, persons, sessions, zones
 from control_plane.analytics import answers, dashboard, people
 from control_plane.pages import Page
+from control_plane.storage import retention, upkeep
 
 SHOWN: list[tuple[Any, Any]] = [
     (answers.Occupancy, examples.OCCUPANCY),

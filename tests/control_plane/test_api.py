@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from control_plane.app import create_app, open_listener
-from control_plane.probes import Component
+from control_plane.health.probes import Component
 from control_plane.settings import Settings
 from control_plane.system import overall
 from homography.environment import Environment, load_environments

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jose import jwt
 
-from control_plane.errors import NotAuthenticatedError, TooManyRequestsError
-from control_plane.passwords import MAX_WAITING, Passwords
-from control_plane.tokens import (
+from control_plane.access.passwords import MAX_WAITING, Passwords
+from control_plane.access.tokens import (
     ALGORITHM,
     AUDIENCE,
     ISSUER,
     new_access_token,
     read_access_token,
 )
+from control_plane.errors import NotAuthenticatedError, TooManyRequestsError
 from tests.control_plane.people import (
     ADMIN_PASSWORD,
     AUTH,

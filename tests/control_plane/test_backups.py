@@ -7,8 +7,8 @@ import uuid
 import asyncpg
 import pytest
 
-from control_plane.backups import ExportedFile, back_up, read_manifest, restore
-from control_plane.key_rotation import rewrap, rotate
+from control_plane.access.key_rotation import rewrap, rotate
+from control_plane.storage.backups import ExportedFile, back_up, read_manifest, restore
 from control_plane.store import Store
 from plugins.encryption import Cipher, MasterKey, new_master_key, open_cipher, parse_master_key
 from plugins.errors import EncryptionKeyError, InvalidInputError

@@ -7,8 +7,8 @@ import pytest
 from websockets.sync.client import connect
 
 from control_plane.channels import quality_of
-from control_plane.live_counts import Alert, LiveCounts, changes
-from control_plane.performance import Gpu, parse_gpu, slowest
+from control_plane.health.performance import Gpu, parse_gpu, slowest
+from control_plane.streaming.live_counts import Alert, LiveCounts, changes
 from homography.environment import Zone
 from plugins.messages import StageHistogram
 from plugins.timing import BUCKETS_S

@@ -7,7 +7,7 @@ import uuid
 import pytest
 import redis
 
-from control_plane.focus_state import focus_key
+from control_plane.streaming.focus_state import focus_key
 from plugins.wire import decode_set
 from tests.control_plane.serving import running_app
 from tests.control_plane.test_live import PATIENCE_S, next_of, next_set, opened

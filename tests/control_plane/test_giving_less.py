@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_plane.deltas import apply_delta, delta_of
-from control_plane.movement import FloorPoint, Sighting, movement_of, thinned
-from control_plane.renderings import PicturesEntry, UpdateEntry
-from control_plane.rungs import NAMES, RUNGS, Ladder, at_rung
+from control_plane.identity.movement import FloorPoint, Sighting, movement_of, thinned
+from control_plane.streaming.deltas import apply_delta, delta_of
+from control_plane.streaming.renderings import PicturesEntry, UpdateEntry
+from control_plane.streaming.rungs import NAMES, RUNGS, Ladder, at_rung
 from plugins.media_time import to_datetime
 from plugins.wire import decode_set, encode_set
 from tests.control_plane.serving import pictures, update_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.rollups import roll_up
+from control_plane.storage.rollups import roll_up
 from homography.environment import load_environments
 from tests.control_plane.people import error_code
 from tests.control_plane.serving import Running, running_app

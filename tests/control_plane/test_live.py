@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
-from control_plane.live_protocol import binary_header
-from control_plane.outboxes import Closing, Outbox
-from control_plane.renderings import UpdateEntry
+from control_plane.streaming.live_protocol import binary_header
+from control_plane.streaming.outboxes import Closing, Outbox
+from control_plane.streaming.renderings import UpdateEntry
 from plugins.wire import decode_set
 from tests.control_plane.serving import Running, running_app, update_of
 from tests.services import free_port, start_redis

@@ -12,8 +12,8 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from control_plane.deltas import apply_delta
 from control_plane.store import Store
+from control_plane.streaming.deltas import apply_delta
 from plugins.wire import decode_set
 from tests.control_plane.serving import running_app
 from tests.control_plane.test_live import (

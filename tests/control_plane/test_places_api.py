@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from control_plane.cameras import environment_of_task
-from control_plane.retention import expire
+from control_plane.storage.retention import expire
 from homography.environment import load_environments
 from tests.control_plane.people import admin_of, error_code, running_secured, user_of
 from tests.control_plane.stored_world import START, World, person_id, query, run

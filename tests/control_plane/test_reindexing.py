@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from control_plane.reindexing import Reindexed, reindex, weighted_mean
+from control_plane.identity.reindexing import Reindexed, reindex, weighted_mean
 from plugins.encryption import new_master_key, open_cipher
 from plugins.person_crops import crop_purpose, embedding_purpose, store_crops
 from tests.control_plane.stored_world import START, World, person_id, query, run

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from control_plane.rollups import correct, roll_up
+from control_plane.storage.rollups import correct, roll_up
 from control_plane.store import Store
 from plugins.history import DECISION_COLUMNS, Exchange, _copy_rows
 from plugins.messages import TaskRequest

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from control_plane import persons_by_picture
+from control_plane.access.master_key import master_key
 from control_plane.identity.looks import as_frame, embed_picture
-from control_plane.master_key import master_key
 from control_plane.settings import Settings
 from plugins.encryption import open_cipher
 from plugins.errors import InvalidInputError, TritonUnavailableError

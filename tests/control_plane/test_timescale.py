@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from control_plane.backups import back_up
+from control_plane.storage.backups import back_up
+from control_plane.storage.timescale import NAME, convert, statements, use_timescale
 from control_plane.store import Store
-from control_plane.timescale import NAME, convert, statements, use_timescale
 from plugins.errors import InvalidInputError
 from tests.control_plane.stored_world import World, person_id, query, run
 from tests.services import postgres_url

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from control_plane.together import Together
+from control_plane.streaming.together import Together
 
 
 class Shelf:

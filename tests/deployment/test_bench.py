@@ -6,8 +6,8 @@ import json
 import pytest
 
 from control_plane.__main__ import main
-from control_plane.bench_report import Use, row_of, task_limit
 from control_plane.commands.bench import task_numbers
+from control_plane.health.bench_report import Use, row_of, task_limit
 
 USE = Use(cpu=0.5)
 

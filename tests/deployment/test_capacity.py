@@ -2,7 +2,7 @@
 
 import re
 
-from control_plane.diagnoses import GPU_MIB_A_TASK, GPU_MIB_MODELS
+from control_plane.health.diagnoses import GPU_MIB_A_TASK, GPU_MIB_MODELS
 from tests.triton_fixtures import PROJECT
 
 PAGE = (PROJECT / "docs" / "capacity.md").read_text()

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from control_plane import diagnoses, machine_facts
 from control_plane.__main__ import main
 from control_plane.commands.doctor import of_log_file
-from control_plane.diagnoses import Finding, Gpu, Plan
-from control_plane.probes import Component
+from control_plane.health import diagnoses, machine_facts
+from control_plane.health.diagnoses import Finding, Gpu, Plan
+from control_plane.health.probes import Component
 from plugins.deepstream.failures import KNOWN_FAILURES, explained, known_failure
 from plugins.deepstream.presence import Presence, Profile, lacking, look_around
 from plugins.errors import InvalidInputError

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from control_plane.metrics import Metrics
+from control_plane.health.metrics import Metrics
 from tests.deployment.test_compose import SERVICES
 from tests.triton_fixtures import PROJECT
 

@@ -8,7 +8,7 @@ import pytest
 
 from control_plane.__main__ import main
 from control_plane.feedback import Agreement, Judged
-from control_plane.feedback_given import in_words
+from control_plane.identity.feedback_given import in_words
 from tests.control_plane.stored_world import World, person_id, query
 from tests.evaluation.folders import write_detected
 from tests.services import postgres_url

@@ -9,8 +9,8 @@ from typing import Any
 
 import redis
 
-from control_plane.backups import tool_path
-from control_plane.master_key import master_key
+from control_plane.access.master_key import master_key
+from control_plane.storage.backups import tool_path
 from plugins.encryption import open_cipher
 from plugins.messages import tracks_stream
 from plugins.person_crops import crop_purpose, embedding_purpose

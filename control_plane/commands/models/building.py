@@ -11,7 +11,7 @@ from control_plane.commands.models.choices import (
     footage_at,
     serving_folder,
 )
-from control_plane.machine_facts import read_gpu
+from control_plane.health.machine_facts import read_gpu
 from control_plane.settings import Settings
 from control_plane.terminal import console, print_json
 from plugins.errors import InvalidInputError, UnavailableError

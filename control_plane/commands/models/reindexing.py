@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 
+from control_plane.access.master_key import master_key
 from control_plane.embedded import running_services
-from control_plane.master_key import master_key
-from control_plane.reindexing import Reindexed, reindex
+from control_plane.identity.reindexing import Reindexed, reindex
 from control_plane.settings import Settings
 from control_plane.store import Store
 from control_plane.terminal import console, print_json

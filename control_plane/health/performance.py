@@ -9,7 +9,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.errors import documented
 from control_plane.services import Services
 from control_plane.task_state import read_all_progress

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from control_plane.probes import Component
+from control_plane.health.probes import Component
 from plugins.deepstream.failures import known_failure
 from plugins.deepstream.presence import PYDS_CURES, Presence, Profile
 

@@ -7,7 +7,13 @@ from uuid import UUID
 import msgspec
 
 from control_plane.errors import PersonNotFoundError
-from control_plane.movement import FloorPoint, MovementMetrics, Sighting, movement_of, thinned
+from control_plane.identity.movement import (
+    FloorPoint,
+    MovementMetrics,
+    Sighting,
+    movement_of,
+    thinned,
+)
 from control_plane.services import Services
 from plugins.media_time import parse_rfc3339, to_datetime
 from plugins.messages import TrackingUpdate, tracks_stream

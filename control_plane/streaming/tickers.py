@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import structlog
 from redis.exceptions import RedisError
 
-from control_plane.outboxes import Outbox
+from control_plane.streaming.outboxes import Outbox
 from plugins.errors import SpotOnError
 
 log = structlog.get_logger()

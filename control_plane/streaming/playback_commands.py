@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.errors import SeekOutOfRangeError, TaskNotPlayingError
 from control_plane.services import Services
 from control_plane.task_state import TaskView, read_playback

@@ -22,8 +22,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import asyncpg
 import msgspec
 
+from control_plane.storage.timescale import NAME as TIMESCALE
 from control_plane.system import product_version
-from control_plane.timescale import NAME as TIMESCALE
 from plugins.errors import DatabaseUnavailableError, InvalidInputError
 from plugins.history import AWAY
 

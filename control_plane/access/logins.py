@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from control_plane.accounts import Role, User, user_of
+from control_plane.access.accounts import Role, User, user_of
+from control_plane.access.spare_redis import SpareRedis
+from control_plane.access.tokens import hash_of, new_access_token, new_refresh_token
 from control_plane.errors import NotAuthenticatedError, RefreshTokenReusedError
 from control_plane.settings import Settings
-from control_plane.spare_redis import SpareRedis
 from control_plane.store import Store
-from control_plane.tokens import hash_of, new_access_token, new_refresh_token
 
 log = structlog.get_logger()
 REMEMBERED_S = 120

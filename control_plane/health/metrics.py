@@ -13,7 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from control_plane.stage_histograms import StageCollector
+from control_plane.health.stage_histograms import StageCollector
 from plugins.messages import TaskProgress
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -5,12 +5,12 @@ import ipaddress
 import msgspec
 from redis.asyncio import Redis
 
-from control_plane.accounts import find_active_admin
-from control_plane.first_admin import ensure_first_admin
-from control_plane.logins import Logins
-from control_plane.passwords import Passwords
+from control_plane.access.accounts import find_active_admin
+from control_plane.access.first_admin import ensure_first_admin
+from control_plane.access.logins import Logins
+from control_plane.access.passwords import Passwords
+from control_plane.access.spare_redis import SpareRedis
 from control_plane.settings import Settings
-from control_plane.spare_redis import SpareRedis
 from control_plane.store import Store
 from plugins.errors import DatabaseUnavailableError
 

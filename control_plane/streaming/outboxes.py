@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from control_plane.renderings import PicturesEntry, UpdateEntry
+from control_plane.streaming.renderings import PicturesEntry, UpdateEntry
 
 REPLIES_KEPT = 32
 Data = UpdateEntry | PicturesEntry

@@ -8,7 +8,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from control_plane.together import Together
+from control_plane.streaming.together import Together
 
 log = structlog.get_logger()
 RETRY_S = 1.0

@@ -11,8 +11,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from control_plane.access.spare_redis import SpareRedis
 from control_plane.errors import TooManyRequestsError
-from control_plane.spare_redis import SpareRedis
 
 WINDOW_S = 60
 BATCHES = 50

@@ -19,7 +19,7 @@ import numpy as np
 
 from control_plane.analytics.floor import Array
 from control_plane.analytics.visits import PersonState, Samples, State, Visit, fold, pruned
-from control_plane.rollup_sql import (
+from control_plane.storage.rollup_sql import (
     ADD_CAMERAS,
     ADD_CELLS,
     ADVANCE,

@@ -14,7 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller, visible_environment
+from control_plane.access.callers import Caller, visible_environment
 from control_plane.audit import record
 from control_plane.environments import API, EnvironmentId
 from control_plane.errors import documented

@@ -3,8 +3,8 @@
 import secrets
 import sys
 
-from control_plane.accounts import add_first_admin, count_users
-from control_plane.passwords import Passwords
+from control_plane.access.accounts import add_first_admin, count_users
+from control_plane.access.passwords import Passwords
 from control_plane.settings import Settings
 from control_plane.store import Store
 

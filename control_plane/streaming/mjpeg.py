@@ -3,10 +3,10 @@
 from collections import deque
 from collections.abc import AsyncIterator
 
-from control_plane.outboxes import Closing, Outbox
-from control_plane.pictures import update_of, with_overlay
-from control_plane.renderings import PicturesEntry
 from control_plane.services import Services
+from control_plane.streaming.outboxes import Closing, Outbox
+from control_plane.streaming.pictures import update_of, with_overlay
+from control_plane.streaming.renderings import PicturesEntry
 from plugins.media.overlays import Drawing, OverlayStyle, Trails, foot_px
 from plugins.messages import CameraTracks
 from plugins.wire import decode_set

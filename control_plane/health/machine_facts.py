@@ -14,8 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from control_plane.diagnoses import Gpu, Plan
-from control_plane.probes import Component, default_probes, run_probes
+from control_plane.health.diagnoses import Gpu, Plan
+from control_plane.health.probes import Component, default_probes, run_probes
 from control_plane.settings import Settings
 from control_plane.store import Store
 from homography.environment import Catalogue

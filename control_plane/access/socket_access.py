@@ -11,8 +11,8 @@ from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketDisconnect
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from control_plane.access import NOT_AUTHENTICATED, TRY_AGAIN_LATER, Caller
-from control_plane.logins import Logins
+from control_plane.access.callers import NOT_AUTHENTICATED, TRY_AGAIN_LATER, Caller
+from control_plane.access.logins import Logins
 from plugins.errors import DatabaseUnavailableError
 
 CHECK_EVERY_S = 0.5

@@ -14,11 +14,11 @@ import msgspec
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.errors import REDIS_AWAY, redis_away_message
-from control_plane.outboxes import Closing, Data, Outbox
-from control_plane.renderings import envelope, error_message
 from control_plane.services import Services
+from control_plane.streaming.outboxes import Closing, Data, Outbox
+from control_plane.streaming.renderings import envelope, error_message
 from plugins.errors import SpotOnError
 
 MAX_COMMAND_BYTES = 64 * 1024

@@ -16,10 +16,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from control_plane.errors import REDIS_AWAY, TaskNotFoundError, redis_away_message
-from control_plane.focus_state import read_all_focus
-from control_plane.metrics import Metrics
-from control_plane.outboxes import Data, Outbox
-from control_plane.renderings import PicturesEntry, UpdateEntry, envelope, error_message
+from control_plane.health.metrics import Metrics
+from control_plane.streaming.focus_state import read_all_focus
+from control_plane.streaming.outboxes import Data, Outbox
+from control_plane.streaming.renderings import PicturesEntry, UpdateEntry, envelope, error_message
 from control_plane.task_state import TaskView
 from plugins.errors import DatabaseUnavailableError
 from plugins.messages import (

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from control_plane.deltas import Payload, delta_of
-from control_plane.rungs import RUNGS, at_rung
+from control_plane.streaming.deltas import Payload, delta_of
+from control_plane.streaming.rungs import RUNGS, at_rung
 from plugins.wire import metadata_of, with_metadata
 
 Look = tuple[str | None, bool]  # whom the viewer follows, and whether with links to crops

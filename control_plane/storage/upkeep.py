@@ -14,12 +14,12 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
-from control_plane.access import Caller
+from control_plane.access.callers import Caller
 from control_plane.audit import record
 from control_plane.errors import documented
-from control_plane.retention import expire
-from control_plane.rollups import roll_up
 from control_plane.services import Services
+from control_plane.storage.retention import expire
+from control_plane.storage.rollups import roll_up
 from control_plane.zones import all_polygons
 from plugins.errors import DatabaseUnavailableError, InvalidInputError, SpotOnError
 

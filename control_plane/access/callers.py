@@ -21,7 +21,8 @@ from litestar.exceptions import WebSocketException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Scope
 
-from control_plane.accounts import Role
+from control_plane.access.accounts import Role
+from control_plane.access.tokens import read_access_token
 from control_plane.errors import (
     NotAllowedError,
     NotAuthenticatedError,
@@ -30,7 +31,6 @@ from control_plane.errors import (
 from control_plane.services import Services
 from control_plane.store import unknown_task
 from control_plane.task_state import TaskView
-from control_plane.tokens import read_access_token
 from homography.environment import Environment
 from plugins.errors import DatabaseUnavailableError, SpotOnError, UnknownEnvironmentError
 

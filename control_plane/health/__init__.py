@@ -1,0 +1,1 @@
+"""Is each part there and well, how fast is it, and what to do about it."""

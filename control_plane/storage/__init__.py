@@ -1,0 +1,1 @@
+"""What happens to stored rows: summed up, kept, thrown away, saved and brought back."""
