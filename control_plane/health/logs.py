@@ -44,7 +44,8 @@ def _shared() -> list[Any]:
 def _renderer(log_format: str) -> list[Any]:
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer()]
+    # The plain traceback: the pretty one prints local variables, which may be secrets, for seconds.
+    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 
 
 def _stdlib(level: str, log_format: str) -> dict[str, Any]:
