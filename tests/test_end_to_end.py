@@ -223,7 +223,7 @@ def test_a_range_of_time_and_some_cameras_can_be_played(stack):
 def test_a_running_task_can_be_stopped(stack):
     """It ends as STOPPED, and what was played so far is stored."""
     task_id = stack.start_task(environment_id="blobs", speed=0.25)
-    stack.wait(task_id, lambda s: s["sets"] > 3)
+    stack.wait(task_id, lambda s: s["sets"] > 9)
     assert stack.api.post(f"/processing-tasks/{task_id}/stop").is_success
     status = stack.wait(task_id)
     assert status["status"] == "STOPPED"

@@ -121,13 +121,13 @@ def test_a_slow_task_that_is_paused_and_killed_has_the_people_of_a_fast_one(tmp_
         controls = f"/tracking/controls/{slow}"
         assert stack.api.post(f"{controls}/pause").is_success
         assert stack.api.post(f"{controls}/play").is_success
-        stack.wait(slow, lambda status: status["sets"] >= 15)
+        before = stack.wait(slow, lambda status: status["sets"] >= 15)
         kill(child(stack.data_dir, "--task", slow))
         status = stack.wait(slow)
         database = stack.urls()["database_url"]
         events = [events_of(database, task) for task in (fast, slow)]
     assert status["status"] == "COMPLETED", status
-    if status["dropped"]:
+    if before["dropped"] or status["dropped"]:  # the count begins anew with each process
         pytest.skip("this machine is too busy to play five sets a second")
     assert events[0] == events[1]
     assert len({row[3] for row in events[0] if row[3]}) == 2
