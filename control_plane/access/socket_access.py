@@ -4,6 +4,7 @@ with the login, whichever replica ends it.
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -95,7 +96,7 @@ class OpenConnections:
             connection.end(CHANGED)
 
 
-class Connection:
+class Connection(ABC):
     """Something that stays open, between the server and the handler."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, opened: OpenConnections) -> None:
@@ -104,13 +105,13 @@ class Connection:
         self._is_ended = False
         self._patience: asyncio.Timeout | None = None
 
+    @abstractmethod
     async def receive(self) -> Any:
         """The next message from the client."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def send(self, message: Message) -> None:
         """A message of the handler's."""
-        raise NotImplementedError
 
     @property
     def caller(self) -> Caller | None:
