@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is in .venv-train alone: make train-setup")
 
 from training.detection.loss import (  # noqa: E402  # after the skip
+    Truth,
     assigned,
     cells_of,
     decoded,
@@ -16,6 +17,12 @@ from training.detection.loss import (  # noqa: E402  # after the skip
 from training.detection.network import Detection  # noqa: E402
 
 PERSON = (40.0, 20.0, 72.0, 84.0)
+NOBODY = torch.zeros(0, 4)
+
+
+def truth_of(people, ignored=NOBODY, worth=None):
+    """Of one picture."""
+    return Truth.of([people], [ignored], [torch.ones(len(people)) if worth is None else worth])
 
 
 def perfect(cells, box, logit):
@@ -41,7 +48,8 @@ def test_cells_in_the_person_are_chosen_and_nobody_elses():
     """At most ten cells, all within the box; with perfect boxes they should say 1."""
     cells = cells_of(96, 128)
     raw = perfect(cells, PERSON, 0.0)
-    owner, wanted = assigned(decoded(raw[None], cells)[0], raw[:, 4], torch.tensor([PERSON]), cells)
+    truth = truth_of(torch.tensor([PERSON]))
+    [owner], [wanted] = assigned(decoded(raw[None], cells), raw[None, :, 4], truth, cells)
     chosen = owner == 0
     assert 1 <= int(chosen.sum()) <= 10
     x, y = cells.centre_px[chosen].T
@@ -58,24 +66,36 @@ def test_ignored_people_cost_nothing():
         (cells.centre_px > torch.tensor(PERSON[:2])) & (cells.centre_px < torch.tensor(PERSON[2:]))
     ).all(1)
     raw[inside, 4] = 4.0
-    nobody, box = torch.zeros(0, 4), torch.tensor([PERSON])
-    false_alarm, _ = detection_loss(raw[None], [nobody], [nobody], cells)
-    ignored, _ = detection_loss(raw[None], [nobody], [box], cells)
+    false_alarm, _ = detection_loss(raw[None], truth_of(NOBODY), cells)
+    ignored, _ = detection_loss(raw[None], truth_of(NOBODY, torch.tensor([PERSON])), cells)
     assert ignored < 0.02
     assert false_alarm > 10
 
 
 def test_the_box_of_who_is_worth_more_costs_more():
-    """Twice the worth is twice the box's loss and the same score's; worth 1 is the same as none."""
-    cells, box, nobody = cells_of(96, 128), torch.tensor([PERSON]), torch.zeros(0, 4)
+    """Twice the worth is twice the box's loss and the same score's."""
+    cells, box = cells_of(96, 128), torch.tensor([PERSON])
     raw = perfect(cells, (44.0, 20.0, 76.0, 84.0), 0.0)[None]
-    score, plain = detection_loss(raw, [box], [nobody], cells)
-    same = detection_loss(raw, [box], [nobody], cells, [torch.ones(1)])
-    more, twice = detection_loss(raw, [box], [nobody], cells, [2 * torch.ones(1)])
+    score, plain = detection_loss(raw, truth_of(box), cells)
+    more, twice = detection_loss(raw, truth_of(box, worth=2 * torch.ones(1)), cells)
     assert plain > 0.1
-    assert [same[0].item(), same[1].item()] == pytest.approx([score.item(), plain.item()])
     assert twice.item() == pytest.approx(2 * plain.item())
     assert more.item() == pytest.approx(score.item())
+
+
+def test_pictures_of_a_batch_are_judged_each_by_its_own_truth():
+    """However many boxes the others have, the losses are those of each picture alone."""
+    cells, box = cells_of(96, 128), torch.tensor([PERSON])
+    raw = torch.stack([perfect(cells, (44.0, 20.0, 76.0, 84.0), 0.0)] * 3)
+    people = [box, NOBODY, torch.cat([box, box + 30])]
+    both = Truth.of(people, [NOBODY, box, NOBODY], [torch.ones(len(own)) for own in people])
+    owner, wanted = assigned(decoded(raw, cells), raw[..., 4], both, cells)
+    for k, own in enumerate(people):
+        alone = assigned(decoded(raw[:1], cells), raw[:1, :, 4], truth_of(own), cells)
+        assert (owner[k] == alone[0][0]).all()
+        assert torch.equal(wanted[k], alone[1][0])
+    assert (owner[1] == -1).all()
+    assert set(owner[2].tolist()) == {-1, 0, 1}
 
 
 def test_generalised_iou_tells_how_far_apart_boxes_are():
@@ -96,7 +116,7 @@ def test_the_network_learns_a_single_picture():
     losses = []
     for _ in range(40):
         raw = network(picture)
-        loss = sum(detection_loss(raw, [box], [torch.zeros(0, 4)], cells))
+        loss = sum(detection_loss(raw, truth_of(box), cells))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -20,7 +20,7 @@ def crops_of(people: int, cameras: int = 4, each: int = 2) -> Crops:
 def test_people_dressed_alike_come_into_a_batch_together():
     sampler = Sampler(crops_of(12), seed=1, people_per_batch=6)
 
-    batch = sampler.batch(0)
+    batch = sampler[0]
 
     assert batch.pixels.shape == (6 * CROPS_EACH, 3, 128, 64)
     chosen, counts = np.unique(batch.person, return_counts=True)
@@ -31,7 +31,7 @@ def test_people_dressed_alike_come_into_a_batch_together():
 def test_a_batch_shows_each_person_from_as_many_cameras_as_there_are():
     crops = crops_of(4)
 
-    batch = Sampler(crops, seed=2, people_per_batch=4).batch(7)
+    batch = Sampler(crops, seed=2, people_per_batch=4)[7]
 
     for person in range(4):
         rows = batch.pixels[batch.person == person, 0, 64, 32]
@@ -42,10 +42,10 @@ def test_a_batch_depends_on_seed_and_step_alone():
     """So that a training that was broken off goes on as if it had not been."""
     crops = crops_of(40)
     first, again = (Sampler(crops, seed=5, people_per_batch=8) for _ in range(2))
-    first.batch(0)
+    _ = first[0]
 
-    np.testing.assert_array_equal(first.batch(3).pixels, again.batch(3).pixels)
-    assert (first.batch(3).person != first.batch(4).person).any()
+    np.testing.assert_array_equal(first[3].pixels, again[3].pixels)
+    assert (first[3].person != first[4].person).any()
 
 
 def test_a_person_with_few_crops_is_left_out_with_the_twin():

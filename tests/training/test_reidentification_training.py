@@ -104,7 +104,7 @@ def test_a_resumed_training_ends_as_if_it_had_not_been_broken_off(torch, tmp_pat
         for _ in range(3)
     ]
     whole = Training(Recipe(steps=3), people=2)
-    losses = [whole.advance(batch) for batch in batches]
+    losses = [float(whole.advance(batch)) for batch in batches]
 
     first = Training(Recipe(steps=3), people=2)
     first.advance(batches[0])
@@ -112,4 +112,6 @@ def test_a_resumed_training_ends_as_if_it_had_not_been_broken_off(torch, tmp_pat
     second = Training(Recipe(steps=3), people=2)
     second.resume(tmp_path)
 
-    assert [second.advance(batch) for batch in batches[1:]] == pytest.approx(losses[1:], rel=1e-4)
+    assert [float(second.advance(batch)) for batch in batches[1:]] == pytest.approx(
+        losses[1:], rel=1e-4
+    )

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _render(options: argparse.Namespace) -> None:
     seeds = _seeds(options)
-    for done, _ in enumerate(render_scenes(_pictures(options), seeds), start=1):
+    for done in render_scenes(_pictures(options), seeds, options.moments, options.workers):
         if done % 10 == 0:
             _say(f"{done} of {len(seeds)} scenes")
 
@@ -43,10 +43,15 @@ def _train(options: argparse.Namespace) -> None:
     from training.detection.train import Recipe, train  # noqa: PLC0415  # the rest needs no torch
 
     recipe = Recipe(
-        _pictures(options), _seeds(options), options.steps, options.minutes, options.start
+        _pictures(options),
+        _seeds(options),
+        options.steps,
+        options.minutes,
+        options.start,
+        batch=options.batch,
+        rate=options.rate,
+        workers=options.workers,
     )
-    if options.rate:
-        recipe = dataclasses.replace(recipe, rate=options.rate)
     for line in train(recipe, options.work):
         _say(line)
 
@@ -54,7 +59,7 @@ def _train(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from training.detection.bundle import bundle  # noqa: PLC0415  # needs torch
 
-    path = bundle(options.work, _seeds(options), _REPOSITORY)
+    path = bundle(options.work, _REPOSITORY)
     _say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -99,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--scenes", type=int, default=_SCENES, help="random scenes to learn from")
     parser.add_argument("--shops", type=int, default=_SHOPS, help="shops to learn from")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     data = os.environ.get("SPOTON_TEST_DATA")
     parser.add_argument(
         "--test-data",
@@ -107,14 +113,15 @@ def _parser() -> argparse.ArgumentParser:
         help="folder with models/ and lab4/ (default: $SPOTON_TEST_DATA)",
     )
     commands = parser.add_subparsers(required=True)
-    commands.add_parser("render", help="pictures to learn from; done scenes are kept").set_defaults(
-        command=_render
-    )
+    render = commands.add_parser("render", help="pictures to learn from; done scenes are kept")
+    render.add_argument("--moments", type=int, default=10, help="of each camera in a scene")
+    render.set_defaults(command=_render)
     train = commands.add_parser("train", help="from the last checkpoint on; needs torch")
     train.add_argument("--steps", type=int, default=_STEPS)
     train.add_argument("--minutes", type=float, default=0.0, help="end after so long at the latest")
     train.add_argument("--start", type=Path, help="an exported model whose weights come first")
-    train.add_argument("--rate", type=float, default=0.0, help="highest learning rate")
+    train.add_argument("--batch", type=int, default=8, help="samples of a step")
+    train.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     train.set_defaults(command=_train)
     export = commands.add_parser("export", help="version 1 of person_detector; needs torch")
     export.set_defaults(command=_export)

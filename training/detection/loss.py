@@ -4,6 +4,7 @@ Cells are given to people by how well they already do (task-aligned assignment, 
 TOOD): score ** 0.5 * IoU ** 4, the ten best each; a cell's score should be its share of the best.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,10 @@ class Cells:
         """(C, 2)."""
         return (self.corner + 0.5) * self.stride
 
+    def to(self, device: torch.device) -> "Cells":
+        """The same on a device."""
+        return Cells(self.corner.to(device), self.stride.to(device))
+
 
 def cells_of(height: int, width: int) -> Cells:
     """Of a picture of that size."""
@@ -48,85 +53,111 @@ def decoded(raw: Tensor, cells: Cells) -> Tensor:
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
-def detection_loss(
-    raw: Tensor,
-    people: list[Tensor],
-    ignored: list[Tensor],
-    cells: Cells,
-    worth: list[Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Losses of score and box of a batch: ``raw`` (N, C, 5), xyxy pixels (P, 4) and (Q, 4).
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """Of N pictures, padded to as many boxes as the fullest has: ``people_xyxy`` (N, P, 4) to be
+    found, ``worth`` (N, P) how much each box counts, 0 for padding, ``ignored_xyxy`` (N, Q, 4)
+    where finding or missing somebody does not count. P and Q are at least 1.
+    """
 
-    ``worth`` (P,) is how much the box of each of ``people`` counts, 1 where it is not given; their
-    scores all count the same, so that a score stays a share of certainty.
+    people_xyxy: Tensor
+    worth: Tensor
+    ignored_xyxy: Tensor
+
+    @classmethod
+    def of(
+        cls, people: Sequence[Tensor], ignored: Sequence[Tensor], worth: Sequence[Tensor]
+    ) -> "Truth":
+        """From (P, 4), (Q, 4) and (P,) of each picture."""
+        return cls(_padded(people, (4,)), _padded(worth, ()), _padded(ignored, (4,)))
+
+    def to(self, device: torch.device) -> "Truth":
+        """The same on a device."""
+        parts = (self.people_xyxy, self.worth, self.ignored_xyxy)
+        return Truth(*(part.to(device, non_blocking=True) for part in parts))
+
+
+def detection_loss(raw: Tensor, truth: Truth, cells: Cells) -> tuple[Tensor, Tensor]:
+    """Losses of score and box of a batch: ``raw`` (N, C, 5).
+
+    What a person is worth weighs their box alone; all scores count the same, so that a score stays
+    a share of certainty.
     """
     boxes, logits = decoded(raw, cells), raw[..., 4]
-    targets, weights = torch.zeros_like(logits), torch.ones_like(logits)
-    box_loss, total = raw.new_zeros(()), raw.new_zeros(())
-    for n, (own, left_out) in enumerate(zip(people, ignored, strict=True)):
-        weights[n] = 1 - _inside(cells.centre_px, left_out).any(0).float()
-        if not len(own):
-            continue
-        owner, wanted = assigned(boxes[n].detach(), logits[n].detach(), own, cells)
-        chosen = owner >= 0
-        counts = torch.ones(len(own)) if worth is None else worth[n]
-        targets[n], weights[n] = wanted, torch.maximum(weights[n], chosen.float())
-        giou = generalised_iou(boxes[n][chosen], own[owner[chosen]])
-        box_loss = box_loss + ((1 - giou) * wanted[chosen] * counts[owner[chosen]]).sum()
-        total = total + wanted.sum()
-    score_loss = binary_cross_entropy_with_logits(logits, targets, weights, reduction="sum")
-    total = total.clamp(min=1)
+    owner, wanted = assigned(boxes.detach(), logits.detach(), truth, cells)
+    is_ignored = _inside(cells.centre_px, truth.ignored_xyxy).any(1) & (owner < 0)
+    score_loss = binary_cross_entropy_with_logits(
+        logits, wanted, (~is_ignored).float(), reduction="sum"
+    )
+    own = owner.clamp(min=0)
+    giou = generalised_iou(boxes, truth.people_xyxy.gather(1, own[..., None].expand(-1, -1, 4)))
+    box_loss = ((1 - giou) * wanted * truth.worth.gather(1, own)).sum()
+    total = wanted.sum().clamp(min=1)
     return score_loss / total, _BOX_WEIGHT * box_loss / total
 
 
-def assigned(boxes: Tensor, logits: Tensor, own: Tensor, cells: Cells) -> tuple[Tensor, Tensor]:
-    """For each cell whose person it is, -1 for nobody's, (C,), and the score it should have, (C,).
+def assigned(boxes: Tensor, logits: Tensor, truth: Truth, cells: Cells) -> tuple[Tensor, Tensor]:
+    """For each cell whose person it is, -1 for nobody's, (N, C), and the score it should have,
+    (N, C).
 
-    ``boxes`` (C, 4) and ``logits`` (C,) are what the cells say now, ``own`` (P, 4), P > 0.
+    ``boxes`` (N, C, 4) and ``logits`` (N, C) are what the cells say now.
     """
-    iou = overlaps(own, boxes)
-    allowed = _inside(cells.centre_px, own) | _near(cells, own)
-    fit = logits.sigmoid().sqrt() * iou.clamp(min=1e-4) ** 4 * allowed
-    best = fit.topk(min(_CELLS_EACH, fit.shape[1]), dim=1)
-    taken = torch.zeros_like(fit).scatter(1, best.indices, (best.values > 0).float())
-    owner = (iou * taken + taken * 1e-6).argmax(0)
-    is_taken = taken.any(0)
+    people = truth.people_xyxy
+    iou = overlaps(people, boxes)
+    allowed = _inside(cells.centre_px, people) | _near(cells, people)
+    allowed = allowed & (truth.worth > 0)[..., None]
+    fit = logits.sigmoid().sqrt()[:, None] * iou.clamp(min=1e-4) ** 4 * allowed
+    best = fit.topk(min(_CELLS_EACH, fit.shape[2]), dim=2)
+    taken = torch.zeros_like(fit).scatter(2, best.indices, (best.values > 0).float())
+    owner = (iou * taken + taken * 1e-6).argmax(1)
+    is_taken = taken.any(1)
     fit = fit * taken
-    share = fit / fit.amax(1, keepdim=True).clamp(min=1e-12) * (iou * taken).amax(1, keepdim=True)
-    wanted = share.gather(0, owner[None])[0] * is_taken
+    share = fit / fit.amax(2, keepdim=True).clamp(min=1e-12) * (iou * taken).amax(2, keepdim=True)
+    wanted = share.gather(1, owner[:, None])[:, 0] * is_taken
     return torch.where(is_taken, owner, -1), wanted
 
 
 def overlaps(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union (A, B) of boxes xyxy."""
-    low = torch.maximum(a[:, None, :2], b[None, :, :2])
-    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    area_a, area_b = (boxes[:, 2:].sub(boxes[:, :2]).prod(-1) for boxes in (a, b))
-    return shared / (area_a[:, None] + area_b[None] - shared).clamp(min=1e-6)
+    """Intersection over union (..., A, B) of boxes xyxy (..., A, 4) and (..., B, 4)."""
+    low = torch.maximum(a[..., :, None, :2], b[..., None, :, :2])
+    high = torch.minimum(a[..., :, None, 2:], b[..., None, :, 2:])
+    shared = _area(low, high)
+    area_a, area_b = (_area(boxes[..., :2], boxes[..., 2:]) for boxes in (a, b))
+    return shared / (area_a[..., :, None] + area_b[..., None, :] - shared).clamp(min=1e-6)
 
 
 def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
-    """(N,) of pairs of boxes (Rezatofighi et al. 2019)."""
-    shared = _area(torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:]))
-    around = _area(torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:]))
-    union = (_area(a[:, :2], a[:, 2:]) + _area(b[:, :2], b[:, 2:]) - shared).clamp(min=1e-6)
+    """(...) of pairs of boxes (..., 4) (Rezatofighi et al. 2019)."""
+    (a0, a1), (b0, b1) = ((boxes[..., :2], boxes[..., 2:]) for boxes in (a, b))
+    shared = _area(torch.maximum(a0, b0), torch.minimum(a1, b1))
+    around = _area(torch.minimum(a0, b0), torch.maximum(a1, b1))
+    union = (_area(a0, a1) + _area(b0, b1) - shared).clamp(min=1e-6)
     return shared / union - (around - union) / around.clamp(min=1e-6)
 
 
 def _area(low: Tensor, high: Tensor) -> Tensor:
-    return (high - low).clamp(min=0).prod(-1)
+    side = (high - low).clamp(min=0)
+    return side[..., 0] * side[..., 1]
 
 
 def _inside(points: Tensor, boxes: Tensor) -> Tensor:
-    """(P, C): whether each point (C, 2) lies in each box (P, 4)."""
-    low = points[None] > boxes[:, None, :2]
-    high = points[None] < boxes[:, None, 2:]
+    """(N, P, C): whether each point (C, 2) lies in each box (N, P, 4)."""
+    low = points > boxes[:, :, None, :2]
+    high = points < boxes[:, :, None, 2:]
     return (low & high).all(-1)
 
 
 def _near(cells: Cells, boxes: Tensor) -> Tensor:
-    """(P, C): cells of the finest stride next to the middle, for boxes smaller than a cell."""
-    middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
-    distance = (cells.centre_px[None] - middle).abs().amax(-1)
+    """(N, P, C): cells of the finest stride next to the middle, for boxes smaller than a cell."""
+    middle = (boxes[:, :, None, :2] + boxes[:, :, None, 2:]) / 2
+    distance = (cells.centre_px - middle).abs().amax(-1)
     return (distance < 0.75 * cells.stride.T) & (STRIDES[0] == cells.stride.T)
+
+
+def _padded(rows: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """(N, most, ...) of N times (own, ...), zeros behind, at least one."""
+    most = max(1, *(len(own) for own in rows))
+    padded = torch.zeros((len(rows), most, *shape))
+    for row, own in zip(padded, rows, strict=True):
+        row[: len(own)] = own
+    return padded

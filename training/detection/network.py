@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 STRIDES = (8, 16, 32)
 _PRIOR = 0.01
+_DEPTHS = (2, 4, 4)
 
 
 class Detection(nn.Module):
@@ -27,7 +28,7 @@ class Detection(nn.Module):
         stem, quarter, *deep = widths
         self.stem = nn.Sequential(_conv(3, stem, stride=2), _stage(stem, quarter, 1))
         ins = (quarter, *deep[:-1])
-        pairs = zip(ins, deep, (2, 3, 2), strict=True)
+        pairs = zip(ins, deep, _DEPTHS, strict=True)
         self.stages = nn.ModuleList([_stage(a, b, depth) for a, b, depth in pairs])
         self.context = _Context(deep[-1])
         self.lateral = nn.ModuleList([_conv(width, neck, size=1) for width in deep])

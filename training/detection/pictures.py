@@ -1,6 +1,8 @@
 """The training pictures as files: one per random scene, JPEGs with their truth."""
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,18 +23,20 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     truth: list[tuple[float, float, float, float, float]]
 
 
-def render_scenes(folder: Path, seeds: Sequence[int], moments: int = 10) -> Iterator[int]:
-    """Writes the scenes that ``folder`` has not got yet; yields how many pictures each has."""
+def render_scenes(
+    folder: Path, seeds: Sequence[int], moments: int = 10, workers: int = 1
+) -> Iterator[int]:
+    """Writes the scenes that ``folder`` has not got yet, ``workers`` at a time; yields how many
+    are there, each time one is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    cv2.setNumThreads(1)
-    for seed in seeds:
-        path = _path(folder, seed)
-        if not path.exists():
-            stored = [_stored(picture) for picture in scene_pictures(seed, moments=moments)]
-            part = path.with_suffix(".part")
-            part.write_bytes(msgspec.msgpack.encode(stored))
-            part.replace(path)
-        yield len(read_scene(path))
+    missing = [seed for seed in seeds if not _path(folder, seed).exists()]
+    yield len(seeds) - len(missing)
+    # A new process each time: some drivers keep what a context held until then.
+    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=8) as pool:
+        jobs = pool.imap_unordered(partial(_render_scene, folder, moments), missing)
+        for done, _ in enumerate(jobs, start=len(seeds) - len(missing) + 1):
+            yield done
 
 
 def scene_files(folder: Path, seeds: Sequence[int]) -> list[Path]:
@@ -60,6 +64,15 @@ def opened(stored: Stored) -> Labelled:
     bgr = simplejpeg.decode_jpeg(stored.jpeg, colorspace="BGR")
     truth = np.array(stored.truth, np.float32).reshape(-1, 5)
     return Labelled(bgr, truth[:, :4], truth[:, 4])
+
+
+def _render_scene(folder: Path, moments: int, seed: int) -> None:
+    cv2.setNumThreads(1)
+    path = _path(folder, seed)
+    stored = [_stored(picture) for picture in scene_pictures(seed, moments=moments)]
+    part = path.with_suffix(".part")
+    part.write_bytes(msgspec.msgpack.encode(stored))
+    part.replace(path)
 
 
 def _stored(picture: Labelled) -> Stored:

@@ -3,44 +3,33 @@
 import copy
 import hashlib
 import math
+import os
+import platform
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from plugins.errors import InvalidInputError
-from training.detection.loss import Cells, cells_of, detection_loss
+from training.detection.batches import SIZE_HW, Batches
+from training.detection.loss import Cells, Truth, cells_of, detection_loss
 from training.detection.network import Detection
-from training.detection.pictures import Stored, is_shop, opened, read_scene, scene_files
-from training.detection.samples import Sample, training_sample
 from training.detection.start import keep_statistics, network_from_onnx
 
-SIZE_HW = (288, 512)
-_SMALLER = ((192, 352), (224, 416), (256, 448), SIZE_HW)
-_FULL_SIZE_FROM = 0.55
-_MOSAICS = 0.25
 _EMA = 0.998
 _ROUND = 100
-_SCENES_EACH = 48
-_SHOP_SHARE = 0.6
-"""Of a round's scenes, where there are both shops and rooms of any kind."""
-
-SizeHW = tuple[int, int]
-People = list[Tensor]
-Batch = tuple[Tensor, People, People, list[Tensor]]
+_COUNTED = ("step", "samples", "seconds", "start", "pictures", "scenes")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """``seeds`` are the scenes to learn from. ``minutes`` ends the schedule early, 0 does not.
-    ``start`` is an exported model whose weights come first, None for random ones.
+    ``start`` is an exported model whose weights come first, None for random ones. ``rate`` is the
+    highest. ``workers`` processes make the samples.
     """
 
     pictures: Path
@@ -51,12 +40,14 @@ class Recipe:
     batch: int = 8
     rate: float = 1.5e-3
     seed: int = 1
+    workers: int = 1
 
 
 @dataclass(slots=True, eq=False)
 class State:
     """What a checkpoint holds; ``mean`` is the running mean of the weights, the better network.
-    ``start`` is the SHA-256 of the model it began with, "" for random weights.
+    ``start`` is the SHA-256 of the model it began with, "" for random weights; ``pictures`` and
+    ``scenes`` count what it learns from.
     """
 
     network: Detection
@@ -66,39 +57,52 @@ class State:
     samples: int = 0
     seconds: float = 0.0
     start: str = ""
+    pictures: int = 0
+    scenes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """The network of a checkpoint, ready to be asked, what it took so far, from which start."""
+    """The network of a checkpoint, ready to be asked, and what it took so far."""
 
     network: Detection
     steps: int
     samples: int
     seconds: float
-    seed: int
     start: str
+    pictures: int
+    scenes: int
+    seed: int
+    machine: str
 
 
 def train(recipe: Recipe, folder: Path) -> Iterator[str]:
-    """Trains on, from ``folder/state.pt`` if that is there; yields a line after each round."""
-    cv2.setNumThreads(1)
+    """Trains on, from ``folder/state.pt`` if that is there; yields a line after each round.
+
+    On a GPU if there is one.
+    """
     torch.manual_seed(recipe.seed)
-    state = _state(recipe, folder)
-    while (progress := _progress(recipe, state)) < 1:
-        began, losses = time.monotonic(), []
-        for batch in _batches(recipe, state.step, progress):
-            _set_rate(state.optimiser, recipe.rate * _share_of_rate(_progress(recipe, state)))
-            losses.append(_step(state, *batch))
-            state.step += 1
-            state.samples += recipe.batch
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    state = _state(recipe, folder, device)
+    cells = cells_of(*SIZE_HW).to(device)
+    batches = Batches(recipe.pictures, recipe.seeds, recipe.batch, recipe.seed)
+    state.pictures, state.scenes = batches.pictures, batches.scenes
+    remaining = range(state.step, recipe.steps)
+    began, losses = time.monotonic(), []
+    for pictures, truth in batches.steps(remaining, recipe.workers, pinned=device.type == "cuda"):
+        progress = _progress(recipe, state)
+        _set_rate(state.optimiser, recipe.rate * _share_of_rate(progress))
+        losses.append(_step(state, pictures.to(device), truth.to(device), cells))
+        state.step += 1
+        state.samples += recipe.batch
+        if progress < 1 and state.step % _ROUND and state.step < recipe.steps:
+            continue
         state.seconds += time.monotonic() - began
         _save(state, recipe.seed, folder)
-        score, box = np.mean(losses, axis=0)
-        yield (
-            f"step {state.step}  score {score:.3f}  box {box:.3f}  "
-            f"{state.seconds / 60:.1f} min  done {_progress(recipe, state):.0%}"
-        )
+        yield _report(state, torch.stack(losses).mean(0), _progress(recipe, state))
+        began, losses = time.monotonic(), []
+        if progress >= 1:
+            break
 
 
 def load_trained(folder: Path) -> Trained:
@@ -106,78 +110,35 @@ def load_trained(folder: Path) -> Trained:
     path = folder / "state.pt"
     if not path.is_file():
         raise InvalidInputError(f"{path} is missing: run python -m training.detection train")
-    stored: dict[str, Any] = torch.load(path, weights_only=True)
+    stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     network = Detection()
     network.load_state_dict(stored["mean"])
-    taken = (stored[name] for name in ("step", "samples", "seconds", "seed", "start"))
+    taken = (stored[name] for name in (*_COUNTED, "seed", "machine"))
     return Trained(network.eval(), *taken)
 
 
-def _batches(recipe: Recipe, step: int, progress: float) -> Iterator[Batch]:
-    """One round's; the next is made in a thread while the network learns from this one."""
-    random = np.random.default_rng((recipe.seed, step))
-    stored = [one for path in _round_scenes(recipe, random) for one in read_scene(path)]
-    full = recipe.start is not None or progress >= _FULL_SIZE_FROM
-    sizes = (SIZE_HW,) if full else _SMALLER
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(_batch, stored, sizes, recipe.batch, random)
-        for _ in range(_ROUND - 1):
-            batch = ahead.result()
-            ahead = pool.submit(_batch, stored, sizes, recipe.batch, random)
-            yield batch
-        yield ahead.result()
+def _report(state: State, losses: Tensor, progress: float) -> str:
+    score, box = losses.tolist()
+    return (
+        f"step {state.step}  score {score:.3f}  box {box:.3f}  "
+        f"{state.seconds / 60:.1f} min  done {progress:.0%}"
+    )
 
 
-def _round_scenes(recipe: Recipe, random: np.random.Generator) -> list[Path]:
-    """Shops and rooms of any kind in fixed shares, as far as there are both."""
-    paths = scene_files(recipe.pictures, recipe.seeds)
-    shops = [path for path in paths if is_shop(path)]
-    rooms = [path for path in paths if not is_shop(path)]
-    share = _SHOP_SHARE if shops and rooms else float(bool(shops))
-    counts = round(share * _SCENES_EACH), round((1 - share) * _SCENES_EACH)
-    return [
-        kind[k]
-        for kind, count in zip((shops, rooms), counts, strict=True)
-        for k in random.permutation(len(kind))[:count].tolist()
-    ]
-
-
-def _batch(
-    stored: list[Stored], sizes: tuple[SizeHW, ...], count: int, random: np.random.Generator
-) -> Batch:
-    size_hw = sizes[int(random.integers(len(sizes)))]
-    samples = [_sample(stored, size_hw, random) for _ in range(count)]
-    pictures = torch.from_numpy(np.stack([one.bgr for one in samples]))
-    people = [torch.from_numpy(one.boxes_xyxy) for one in samples]
-    worth = [torch.from_numpy(one.worth) for one in samples]
-    return pictures, people, [torch.from_numpy(one.ignored_xyxy) for one in samples], worth
-
-
-def _sample(stored: list[Stored], size_hw: tuple[int, int], random: np.random.Generator) -> Sample:
-    count = 4 if random.uniform() < _MOSAICS else 1
-    numbers = random.integers(len(stored), size=count).tolist()
-    return training_sample([opened(stored[k]) for k in numbers], size_hw, random)
-
-
-def _step(
-    state: State, pictures: Tensor, people: People, ignored: People, worth: list[Tensor]
-) -> tuple[float, float]:
+def _step(state: State, pictures: Tensor, truth: Truth, cells: Cells) -> Tensor:
+    """The losses (2,) of score and box."""
     network = state.network
     # (N, H, W, 3) seen as (N, 3, H, W) is what "channels last" means in memory.
     inputs = pictures.permute(0, 3, 1, 2).float().div_(255)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
         raw = network(inputs)
-    score, box = detection_loss(raw.float(), people, ignored, _cells(inputs), worth)
+    score, box = detection_loss(raw.float(), truth, cells)
     state.optimiser.zero_grad()
     (score + box).backward()
     nn.utils.clip_grad_norm_(network.parameters(), 10.0)
     state.optimiser.step()
     _follow(state.mean, network, min(_EMA, (1 + state.step) / (10 + state.step)))
-    return score.item(), box.item()
-
-
-def _cells(inputs: Tensor) -> Cells:
-    return cells_of(inputs.shape[2], inputs.shape[3])
+    return torch.stack([score.detach(), box.detach()])
 
 
 @torch.no_grad()
@@ -206,9 +167,9 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _state(recipe: Recipe, folder: Path) -> State:
+def _state(recipe: Recipe, folder: Path, device: torch.device) -> State:
     network = Detection() if recipe.start is None else network_from_onnx(recipe.start)
-    network = network.train().to(memory_format=torch.channels_last)
+    network = network.train().to(device, memory_format=torch.channels_last)
     mean = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=0.02)
     state = State(network, mean, optimiser)
@@ -216,12 +177,12 @@ def _state(recipe: Recipe, folder: Path) -> State:
         state.start = hashlib.sha256(recipe.start.read_bytes()).hexdigest()
     path = folder / "state.pt"
     if path.exists():
-        stored: dict[str, Any] = torch.load(path, weights_only=True)
+        stored: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         network.load_state_dict(stored["network"])
         mean.load_state_dict(stored["mean"])
         optimiser.load_state_dict(stored["optimiser"])
-        state.step, state.samples = stored["step"], stored["samples"]
-        state.seconds, state.start = stored["seconds"], stored["start"]
+        for name in _COUNTED:
+            setattr(state, name, stored[name])
     if state.start:
         keep_statistics(network)
     return state
@@ -233,11 +194,19 @@ def _save(state: State, seed: int, folder: Path) -> None:
         "network": state.network.state_dict(),
         "mean": state.mean.state_dict(),
         "optimiser": state.optimiser.state_dict(),
-        "step": state.step,
-        "samples": state.samples,
+        **{name: getattr(state, name) for name in _COUNTED},
         "seed": seed,
-        "seconds": state.seconds,
-        "start": state.start,
+        "machine": _machine(),
     }
     torch.save(content, folder / "state.part")
     (folder / "state.part").replace(folder / "state.pt")
+
+
+def _machine() -> str:
+    """What it trains on, in words."""
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else platform.machine()}"

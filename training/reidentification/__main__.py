@@ -44,10 +44,13 @@ def _train(options: argparse.Namespace) -> None:
 
     from training.reidentification.train import train  # noqa: PLC0415
 
-    torch.set_num_threads(options.workers)
+    # The processes that make the batches want a core, too.
+    torch.set_num_threads(max(1, options.workers - 1))
     folder = options.work / "crops"
     crops = read_crops(folder, range(options.scenes))
-    train(Recipe(steps=options.steps), crops, read_crops(folder, _HELD_OUT), options.work, _say)
+    recipe = Recipe(options.steps, options.people, options.rate)
+    held_out = read_crops(folder, _HELD_OUT)
+    train(recipe, crops, held_out, options.work, _say, workers=max(1, options.workers // 2))
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -94,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="from the last checkpoint on; needs torch")
     train.add_argument("--scenes", type=int, default=_SCENES)
     train.add_argument("--steps", type=int, default=_STEPS)
+    train.add_argument("--people", type=int, default=24, help="in a batch, even")
+    train.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     train.set_defaults(command=_train)
     export = commands.add_parser("export", help="the last checkpoint as ONNX; needs torch")
     export.set_defaults(command=_export)

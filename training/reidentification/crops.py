@@ -1,7 +1,7 @@
 """Renders pictures of people for training, one file for each scene."""
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,7 +63,7 @@ def render_crops(out: Path, seeds: range, workers: int, tell: Callable[[int, int
             tell(done, len(seeds))
 
 
-def read_crops(folder: Path, seeds: range) -> Crops:
+def read_crops(folder: Path, seeds: Sequence[int]) -> Crops:
     """All pictures at once, in memory: 38 kB each."""
     scenes = [_read(_part(folder, seed)) for seed in seeds]
     pixels = np.concatenate([scene.pixels for scene in scenes])

@@ -42,7 +42,7 @@ class Sampler:
         """How many people there are to tell apart; neighbours 2k and 2k + 1 are dressed alike."""
         return len(self._people)
 
-    def batch(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Batch:
         """The batch of one step."""
         random = np.random.default_rng((self._seed, step))
         pairs = random.choice(self.people // 2, self._pairs, replace=False)

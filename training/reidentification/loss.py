@@ -10,7 +10,7 @@ _SCALE, _COSINE_MARGIN = 24.0, 0.2
 
 def contrastive_loss(vectors: torch.Tensor, person: torch.Tensor) -> torch.Tensor:
     """Supervised contrastive loss (Khosla et al. 2020, L_out) of vectors (N, D) of length 1."""
-    itself = torch.eye(len(vectors), dtype=torch.bool)
+    itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     logits = (vectors @ vectors.T / _TEMPERATURE).masked_fill(itself, -1e9)
     log_share = logits - logits.logsumexp(1, keepdim=True)
     is_same = (person[:, None] == person[None, :]) & ~itself

@@ -3,13 +3,14 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from plugins.errors import InvalidInputError
 from training.reidentification.augment import augmented
@@ -34,19 +35,21 @@ class Training:
     def __init__(self, recipe: Recipe, people: int) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.step, self.seconds = recipe, 0, 0.0
-        self.network = EmbeddingNetwork().to(memory_format=torch.channels_last)
-        self.classifier = PersonClassifier(people, DIMENSION)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = EmbeddingNetwork().to(self._device, memory_format=torch.channels_last)
+        self.classifier = PersonClassifier(people, DIMENSION).to(self._device)
         self.average = copy.deepcopy(self.network)
         parameters = [*self.network.parameters(), *self.classifier.parameters()]
         self._optimizer = torch.optim.AdamW(
             parameters, recipe.learning_rate, weight_decay=recipe.weight_decay
         )
 
-    def advance(self, batch: Batch) -> float:
-        """One step; returns the loss."""
-        random = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
-        person = torch.from_numpy(batch.person)
-        pixels = augmented(torch.from_numpy(batch.pixels), random)
+    def advance(self, batch: Batch) -> torch.Tensor:
+        """One step; returns the loss, which the device may still be computing."""
+        random = torch.Generator(self._device)
+        random.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        person = torch.from_numpy(batch.person).to(self._device)
+        pixels = augmented(torch.from_numpy(batch.pixels).to(self._device), random)
         self.network.train()
         features = self.network.features(pixels.contiguous(memory_format=torch.channels_last))
         vectors = torch.nn.functional.normalize(features)
@@ -59,7 +62,7 @@ class Training:
         self._optimizer.step()
         self.step += 1
         self._update_average()
-        return float(loss.detach())
+        return loss.detach()
 
     def save(self, folder: Path) -> None:
         """Replaces the checkpoint in one step."""
@@ -71,7 +74,7 @@ class Training:
         """Goes back to the checkpoint, if there is one."""
         if not (folder / CHECKPOINT).exists():
             return
-        state = torch.load(folder / CHECKPOINT, weights_only=True)
+        state = torch.load(folder / CHECKPOINT, map_location=self._device, weights_only=True)
         self.step, self.seconds = state["step"], state["seconds"]
         for name in ("network", "classifier", "average", "_optimizer"):
             getattr(self, name).load_state_dict(state[name])
@@ -100,25 +103,42 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def train(
-    recipe: Recipe, crops: Crops, held_out: Crops, folder: Path, tell: Callable[[str], None]
+    recipe: Recipe,
+    crops: Crops,
+    held_out: Crops,
+    folder: Path,
+    tell: Callable[[str], None],
+    *,
+    workers: int = 1,
 ) -> Training:
-    """Trains to the end of the recipe, with a checkpoint in ``folder`` every 250 steps."""
+    """Trains to the end of the recipe, with a checkpoint in ``folder`` every 250 steps.
+
+    On a GPU if there is one; ``workers`` processes make the batches.
+    """
     sampler = Sampler(crops, recipe.seed, recipe.people)
     training = Training(recipe, sampler.people)
     training.resume(folder)
     run = Run(recipe, sampler.people, len(crops), len(np.unique(crops.camera // CAMERAS)))
     (folder / _RUN).write_bytes(msgspec.json.encode(run))
-    losses: list[float] = []
-    while training.step < recipe.steps:
-        started = time.perf_counter()
-        losses.append(training.advance(sampler.batch(training.step)))
-        training.seconds += time.perf_counter() - started
+    losses: list[torch.Tensor] = []
+    started = time.perf_counter()
+    for batch in _batches(sampler, range(training.step, recipe.steps), workers):
+        losses.append(training.advance(batch))
         if training.step % _SAVE_EVERY == 0 or training.step == recipe.steps:
+            loss = float(torch.stack(losses).mean())
+            training.seconds += time.perf_counter() - started
             training.save(folder)
-            found = validate(training.average, held_out)
-            tell(_report(training, float(np.mean(losses)), found))
+            tell(_report(training, loss, validate(training.average, held_out)))
             losses.clear()
+            started = time.perf_counter()
     return training
+
+
+def _batches(sampler: Sampler, steps: range, workers: int) -> Iterable[Batch]:
+    """Of each of ``steps`` in order."""
+    return DataLoader(
+        sampler, batch_size=None, sampler=steps, num_workers=workers, collate_fn=lambda one: one
+    )
 
 
 def load_run(folder: Path) -> tuple[Run, Training]:
@@ -145,8 +165,9 @@ def validate(network: EmbeddingNetwork, crops: Crops) -> Scores:
 def embed_all(network: EmbeddingNetwork, pixels: Any) -> Any:
     """(N, D) float32 of uint8 (N, 3, 128, 64)."""
     network.eval()
-    parts = [network(torch.from_numpy(pixels[k : k + 128])) for k in range(0, len(pixels), 128)]
-    return torch.cat(parts).numpy()
+    device = network.joined.weight.device
+    parts = (torch.from_numpy(pixels[k : k + 128]).to(device) for k in range(0, len(pixels), 128))
+    return torch.cat([network(part) for part in parts]).cpu().numpy()
 
 
 def _report(training: Training, loss: float, found: Scores) -> str:
