@@ -23,6 +23,7 @@ from plugins.errors import DatabaseUnavailableError, LeaseLostError
 from plugins.messages import TERMINAL_STATUSES, TaskProgress, TaskStatus
 from plugins.person_crops import MERGE_CROPS, store_crops
 from plugins.processed_minutes import UPSERT as MINUTE_UPSERT
+from plugins.service_urls import without_password
 
 log = structlog.get_logger()
 AWAY = (
@@ -203,9 +204,9 @@ class History:
         self._raise_failure()
         if self._thread.is_alive():
             raise DatabaseUnavailableError(
-                f"PostgreSQL at {self._url} has been away for {timeout_s:.0f} s: the last "
-                f"{len(self._batches)} batches are not stored; the task resumes from the last "
-                "stored set once a worker finds the database again"
+                f"PostgreSQL at {without_password(self._url)[0]} has been away for "
+                f"{timeout_s:.0f} s: the last {len(self._batches)} batches are not stored; the "
+                "task resumes from the last stored set once a worker finds the database again"
             )
 
     def abandon(self) -> None:
@@ -374,9 +375,7 @@ async def read_state(database_url: str, task_id: str) -> StoredState:
     try:
         row = await _fetch_state(database_url, task_id)
     except AWAY as error:
-        raise DatabaseUnavailableError(
-            f"PostgreSQL at {database_url} does not answer ({error}): start it, or set DATABASE_URL"
-        ) from error
+        raise _unavailable(database_url, error) from error
     if row is None:
         return StoredState(-1, None)
     progress = msgspec.json.decode(row["progress"], type=TaskProgress)
@@ -394,9 +393,14 @@ async def read_cipher(database_url: str, master: MasterKey) -> Cipher:
         finally:
             connection.terminate()
     except AWAY as error:
-        raise DatabaseUnavailableError(
-            f"PostgreSQL at {database_url} does not answer ({error}): start it, or set DATABASE_URL"
-        ) from error
+        raise _unavailable(database_url, error) from error
+
+
+def _unavailable(database_url: str, error: Exception) -> DatabaseUnavailableError:
+    return DatabaseUnavailableError(
+        f"PostgreSQL at {without_password(database_url)[0]} does not answer ({error}): start it, "
+        "or set DATABASE_URL"
+    )
 
 
 async def _fetch_state(database_url: str, task_id: str) -> asyncpg.Record | None:

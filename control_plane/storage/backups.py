@@ -11,13 +11,11 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
@@ -26,6 +24,7 @@ from control_plane.storage.timescale import NAME as TIMESCALE
 from control_plane.system import product_version
 from plugins.errors import DatabaseUnavailableError, InvalidInputError
 from plugins.history import AWAY
+from plugins.service_urls import without_password
 
 FORMAT = 1
 MANIFEST, DUMP = "manifest.json", "database.dump"
@@ -205,7 +204,8 @@ async def _empty(database_url: str) -> int:
 
 def _postgres_tool(name: str, major: int, database_url: str, *arguments: str) -> None:
     """Runs a program of the PostgreSQL wheel; the password does not go into the process list."""
-    url, secrets = _without_password(database_url)
+    url, password = without_password(database_url)
+    secrets = {} if password is None else {"PGPASSWORD": password}
     command = [str(tool_path(name, major)), f"--dbname={url}", *arguments]
     done = subprocess.run(
         command, env=os.environ | secrets, capture_output=True, text=True, check=False
@@ -236,15 +236,6 @@ def tool_path(name: str, major: int) -> Path:
 def _major(program: Path) -> int:
     text = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True)
     return int(text.stdout.split()[-1].partition(".")[0])
-
-
-def _without_password(database_url: str) -> tuple[str, Mapping[str, str]]:
-    parts = urlsplit(database_url)
-    if not parts.password:
-        return database_url, {}
-    user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}@{host}"
-    return urlunsplit(parts._replace(netloc=netloc)), {"PGPASSWORD": unquote(parts.password)}
 
 
 def _add_bytes(archive: tarfile.TarFile, name: str, content: bytes) -> None:
