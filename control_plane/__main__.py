@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, ModuleType
 
 from control_plane.health.logs import configure_logging
 from control_plane.settings import read_settings
 from plugins.errors import SpotOnError
 
 TERMINATED_STATUS = 128 + signal.SIGTERM
+OWN_PACKAGES = {"control_plane", "plugins", "homography", "training"}
 COMMANDS = {
     "up": "start everything on this machine: services, control plane, worker",
     "api": "serve the control plane (REST, WebSocket, live page)",
@@ -42,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Our matrices are small: with more threads they wait for each other, for seconds when the
     # cores are busy. NumPy reads it when a subcommand first imports it; children inherit it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    args = parser(_wanted(sys.argv[1:] if argv is None else argv)).parse_args(argv)
     try:
+        args = parser(_wanted(sys.argv[1:] if argv is None else argv)).parse_args(argv)
         settings = read_settings()
         configure_logging(settings.log_level, settings.log_format)
         with _unwinding_at_sigterm():
@@ -57,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser(wanted: str | None = None) -> argparse.ArgumentParser:
-    """The whole command line; only the wanted subcommand's module is imported."""
+    """The whole command line; only the wanted subcommand's module is imported. SpotOnError when a
+    package that it needs is not installed.
+    """
     whole = argparse.ArgumentParser(
         prog="spoton",
         description="Multi-camera person tracking: one identity over four cameras, one floor plan.",
@@ -69,10 +72,23 @@ def parser(wanted: str | None = None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
         if name == wanted:
-            module = importlib.import_module(f"control_plane.commands.{name}")
+            module = _module(name)
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return whole
+
+
+def _module(command: str) -> ModuleType:
+    """Our own modules are never missing, except by mistake: that error stays as it is."""
+    try:
+        return importlib.import_module(f"control_plane.commands.{command}")
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in OWN_PACKAGES:
+            raise
+        raise SpotOnError(
+            f"`spoton {command}` lacks a package ({error}): `make setup` installs all, and "
+            ".venv/bin/spoton finds them"
+        ) from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from control_plane.terminal import console, print_json
 from homography.environment import Catalogue, load_environments
 from plugins.deepstream.presence import choose_profile, look_around
 from plugins.errors import InvalidInputError, SpotOnError
-from plugins.gst.gstreamer import Gst
+from plugins.gst.elements import missing_elements
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -57,14 +57,15 @@ def of_machine(settings: Settings) -> list[Finding]:
     repository = settings.model_repository
     plans = machine_facts.read_plans(repository) if is_gpu else []
     lacking = machine_facts.lacking_plans(repository) if is_gpu else []
-    folder = settings.data_dir.resolve()
+    folder, has_bindings = settings.data_dir.resolve(), presence.has_bindings
+    decodes = has_bindings and not missing_elements(("avdec_h264",))
     return [
         diagnoses.of_profile(settings.profile, profile, refusal),
         *diagnoses.of_presence(presence),
         *diagnoses.of_gpu(gpu, is_needed=is_gpu, tasks=settings.tasks_at_once),
         *diagnoses.of_plans(plans, gpu, machine_facts.read_tensorrt()),
         *diagnoses.of_lacking_plans(lacking),
-        diagnoses.of_cpu_decoder(is_there=Gst.ElementFactory.find("avdec_h264") is not None),
+        diagnoses.of_cpu_decoder(has_bindings=has_bindings, is_there=decodes),
         diagnoses.of_disk(str(folder), machine_facts.free_bytes(folder)),
         diagnoses.of_shared_memory(machine_facts.shared_memory_bytes()),
     ]

@@ -9,6 +9,7 @@ import msgspec
 from control_plane.health.probes import Component
 from plugins.deepstream.failures import known_failure
 from plugins.deepstream.presence import PYDS_CURES, Presence, Profile
+from plugins.gst.elements import BINDINGS_CURE, BINDINGS_MISSING
 
 Status = Literal["ok", "warn", "fail"]
 MIB, GIB = 2**20, 2**30
@@ -115,6 +116,8 @@ def _container(presence: Presence) -> Finding:
 def _elements(presence: Presence) -> Finding:
     if not presence.missing_elements:
         return Finding("gstreamer_gpu", "ok", "all elements are there")
+    if not presence.has_bindings:
+        return Finding("gstreamer_gpu", "fail", BINDINGS_MISSING, BINDINGS_CURE)
     missing = ", ".join(presence.missing_elements)
     cure = f"delete ~/.cache/gstreamer-1.0, then `gst-inspect-1.0 {presence.missing_elements[0]}`"
     return Finding("gstreamer_gpu", "fail", f"missing: {missing}", cure)
@@ -179,10 +182,12 @@ def of_contract(problem: str | None) -> Finding:
     return Finding("model_contract", "fail", problem, "`spoton models import` it, or roll back")
 
 
-def of_cpu_decoder(*, is_there: bool) -> Finding:
+def of_cpu_decoder(*, has_bindings: bool, is_there: bool) -> Finding:
     """The software decoder: the CPU profile's, and what ``spoton simulate`` and export use."""
     if is_there:
         return Finding("gstreamer", "ok", "decodes H.264 on the CPU")
+    if not has_bindings:
+        return Finding("gstreamer", "fail", BINDINGS_MISSING, BINDINGS_CURE)
     return Finding(
         "gstreamer", "fail", "avdec_h264 is missing", "`sh docker/install-system-packages.sh`"
     )

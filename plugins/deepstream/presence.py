@@ -7,8 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-from plugins.errors import InvalidInputError
-from plugins.gst.gstreamer import Gst
+from plugins.errors import InvalidInputError, SpotOnError
+from plugins.gst.elements import BINDINGS_CURE, BINDINGS_MISSING, missing_elements
 
 ProfileChoice = Literal["auto", "cpu", "gpu"]
 ProfileName = Literal["cpu", "gpu"]
@@ -16,7 +16,7 @@ PydsKind = Literal["deepstream", "foreign", "missing"]
 DRIVER = Path("/proc/driver/nvidia/version")
 DEVICE = Path("/dev/nvidiactl")
 DEEPSTREAM = Path("/opt/nvidia/deepstream/deepstream/version")
-ELEMENTS = (
+ELEMENTS: tuple[str, ...] = (
     "nvv4l2decoder",
     "nvstreammux",
     "nvinferserver",
@@ -34,12 +34,14 @@ TELLTALE = "gst_buffer_get_nvds_batch_meta"
 class Presence:
     """What is on this machine: driver and DeepStream versions as their files say, "" where absent.
 
-    ``has_device`` is False in a container that was started without its GPU.
+    ``has_device`` is False in a container that was started without its GPU. ``has_bindings`` says
+    whether GStreamer could be asked for its elements: if not, all are missing.
     """
 
     driver: str
     has_device: bool
     deepstream: str
+    has_bindings: bool
     missing_elements: tuple[str, ...]
     pyds: PydsKind
 
@@ -54,11 +56,17 @@ class Profile:
 
 def look_around() -> Presence:
     """Reads the machine; takes GStreamer's registry into account, but starts nothing."""
+    has_bindings, missing = True, ELEMENTS
+    try:
+        missing = missing_elements(ELEMENTS)
+    except SpotOnError:
+        has_bindings = False
     return Presence(
         driver=_text(DRIVER),
         has_device=DEVICE.exists(),
         deepstream=_text(DEEPSTREAM),
-        missing_elements=tuple(e for e in ELEMENTS if Gst.ElementFactory.find(e) is None),
+        has_bindings=has_bindings,
+        missing_elements=missing,
         pyds=_pyds_kind(),
     )
 
@@ -71,6 +79,8 @@ def lacking(presence: Presence) -> str | None:
         return "the container has no GPU: start it with --gpus all"
     if not presence.deepstream:
         return "not in the DeepStream container: build docker/worker.Dockerfile and run that"
+    if not presence.has_bindings:
+        return f"{BINDINGS_MISSING}: {BINDINGS_CURE}"
     if presence.missing_elements:
         missing = ", ".join(presence.missing_elements)
         return (

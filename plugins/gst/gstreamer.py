@@ -2,19 +2,23 @@
 
 from typing import Any
 
-import gi
+from plugins.errors import SpotOnError
+from plugins.gst.elements import BINDINGS_CURE, BINDINGS_MISSING
 
-gi.require_version("Gst", "1.0")
-gi.require_version("GstApp", "1.0")
-gi.require_version("GstVideo", "1.0")
-from gi.repository import (  # noqa: E402  # the versions come before the import
-    GLib,
-    Gst,
-    GstApp,  # noqa: F401  # gives appsrc and appsink their methods
-    GstVideo,
-)
+try:
+    import gi
 
-from plugins.errors import SpotOnError  # noqa: E402  # after the versions, as above
+    gi.require_version("Gst", "1.0")
+    gi.require_version("GstApp", "1.0")
+    gi.require_version("GstVideo", "1.0")
+    from gi.repository import (
+        GLib,
+        Gst,
+        GstApp,  # noqa: F401  # gives appsrc and appsink their methods
+        GstVideo,
+    )
+except (ImportError, ValueError) as error:  # ValueError: no introspection data of that version
+    raise SpotOnError(f"{BINDINGS_MISSING} ({error}): {BINDINGS_CURE}") from error
 
 __all__ = ["Gst", "GstVideo", "first_error", "free", "launch"]
 

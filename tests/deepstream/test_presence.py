@@ -18,6 +18,7 @@ COMPLETE = {
     "driver": "NVRM version: 570.133.20",
     "has_device": True,
     "deepstream": "Version: 8.0",
+    "has_bindings": True,
     "missing_elements": (),
     "pyds": "deepstream",
 }
@@ -31,6 +32,7 @@ CASES = [
     ({"driver": "", "has_device": False}, "no NVIDIA driver"),
     ({"has_device": False}, "--gpus all"),
     ({"deepstream": ""}, "worker.Dockerfile"),
+    ({"has_bindings": False}, "install-system-packages.sh"),
     ({"missing_elements": ("nvinferserver",)}, "gst-inspect-1.0 nvinferserver"),
     ({"pyds": "missing"}, "not installed"),
     ({"pyds": "foreign"}, "unrelated package"),

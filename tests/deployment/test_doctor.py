@@ -19,6 +19,7 @@ COMPLETE = {
     "driver": "NVRM version: NVIDIA UNIX x86_64 Kernel Module 570.133.20 Mon",
     "has_device": True,
     "deepstream": "Version: 8.0",
+    "has_bindings": True,
     "missing_elements": (),
     "pyds": "deepstream",
 }
@@ -50,6 +51,12 @@ def test_machine_without_any_gpu_is_not_blamed_for_it():
         ({"driver": ""}, "driver", "warn", "nvidia-smi"),
         ({"deepstream": ""}, "deepstream", "fail", "worker.Dockerfile"),
         ({"deepstream": "Version: 7.1"}, "deepstream", "warn", "8.0"),
+        (
+            {"has_bindings": False, "missing_elements": ("nvjpegenc",)},
+            "gstreamer_gpu",
+            "fail",
+            "install-system-packages.sh",
+        ),
         ({"missing_elements": ("nvjpegenc",)}, "gstreamer_gpu", "fail", "gst-inspect-1.0"),
         ({"pyds": "missing"}, "pyds", "fail", "worker.Dockerfile"),
         ({"pyds": "foreign"}, "pyds", "fail", "pip uninstall pyds"),
