@@ -16,6 +16,7 @@ from control_plane.health.probes import Component
 from control_plane.settings import Settings
 from control_plane.terminal import console, print_json
 from homography.environment import Catalogue, load_environments
+from plugins.deepstream.driver import ask_decoder
 from plugins.deepstream.presence import choose_profile, look_around
 from plugins.errors import InvalidInputError, SpotOnError
 from plugins.gst.elements import missing_elements
@@ -63,6 +64,7 @@ def of_machine(settings: Settings) -> list[Finding]:
         diagnoses.of_profile(settings.profile, profile, refusal),
         *diagnoses.of_presence(presence),
         *diagnoses.of_gpu(gpu, is_needed=is_gpu, tasks=settings.tasks_at_once),
+        *diagnoses.of_decoders(None if gpu is None else ask_decoder()),
         *diagnoses.of_plans(plans, gpu, machine_facts.read_tensorrt()),
         *diagnoses.of_lacking_plans(lacking),
         diagnoses.of_cpu_decoder(has_bindings=has_bindings, is_there=decodes),

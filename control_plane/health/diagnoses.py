@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from control_plane.health.probes import Component
+from plugins.deepstream.driver import Decoder
 from plugins.deepstream.failures import known_failure
 from plugins.deepstream.presence import PYDS_CURES, Presence, Profile
 from plugins.gst.elements import BINDINGS_CURE, BINDINGS_MISSING
@@ -135,6 +136,25 @@ def of_gpu(gpu: Gpu | None, *, is_needed: bool, tasks: int) -> list[Finding]:
         return [Finding("gpu", "ok", message)]
     cure = "lower SPOTON_TASKS_AT_ONCE, or end what `nvidia-smi` shows beside Triton"
     return [Finding("gpu", "warn", message, cure)]
+
+
+def of_decoders(decoder: Decoder | None) -> list[Finding]:
+    """Whether the GPU decodes what the cameras record; nothing is said where it was not asked."""
+    return [] if decoder is None else [_decoder(decoder)]
+
+
+def _decoder(decoder: Decoder) -> Finding:
+    if decoder.missing_library:
+        cure = "start the container with NVIDIA_DRIVER_CAPABILITIES=compute,utility,video"
+        return Finding("decoders", "fail", decoder.missing_library, cure)
+    if decoder.refusal:
+        return Finding("decoders", "fail", decoder.refusal, "look at `nvidia-smi -q` and `dmesg`")
+    if not decoder.is_supported:
+        cure = "use another GPU, or set SPOTON_PROFILE=cpu"
+        return Finding("decoders", "fail", "this GPU decodes no H.264", cure)
+    width, height = decoder.max_size
+    message = f"H.264 on {decoder.engines} engines, up to {width}x{height}"
+    return Finding("decoders", "ok", message)
 
 
 def of_plans(plans: Sequence[Plan], gpu: Gpu | None, tensorrt: str) -> list[Finding]:

@@ -1,5 +1,6 @@
 """Is all here that the GPU profile needs? Which profile follows from that."""
 
+import ctypes
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from plugins.deepstream.driver import Load, ask_driver
 from plugins.errors import InvalidInputError, SpotOnError
 from plugins.gst.elements import BINDINGS_CURE, BINDINGS_MISSING, missing_elements
 
@@ -32,7 +34,7 @@ TELLTALE = "gst_buffer_get_nvds_batch_meta"
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What is on this machine: driver and DeepStream versions as their files say, "" where absent.
+    """What is on this machine: driver and DeepStream versions, "" where absent.
 
     ``has_device`` is False in a container that was started without its GPU. ``has_bindings`` says
     whether GStreamer could be asked for its elements: if not, all are missing.
@@ -54,16 +56,21 @@ class Profile:
     reason: str
 
 
-def look_around() -> Presence:
-    """Reads the machine; takes GStreamer's registry into account, but starts nothing."""
+def look_around(load: Load = ctypes.CDLL) -> Presence:
+    """Reads the machine; takes GStreamer's registry into account, but starts nothing.
+
+    Files speak for the driver only where it does not itself: WSL 2 has neither of them, and some
+    virtual machines and sandboxes lack the version's.
+    """
+    driver = ask_driver(load)
     has_bindings, missing = True, ELEMENTS
     try:
         missing = missing_elements(ELEMENTS)
     except SpotOnError:
         has_bindings = False
     return Presence(
-        driver=_text(DRIVER),
-        has_device=DEVICE.exists(),
+        driver=driver.version if driver else _text(DRIVER),
+        has_device=driver.gpus > 0 if driver else DEVICE.exists(),
         deepstream=_text(DEEPSTREAM),
         has_bindings=has_bindings,
         missing_elements=missing,
@@ -74,7 +81,10 @@ def look_around() -> Presence:
 def lacking(presence: Presence) -> str | None:
     """The first thing that the GPU profile lacks, with its cure; None where all is there."""
     if not presence.driver and not presence.has_device:
-        return "no NVIDIA driver: install one (570 or newer for DeepStream 8.0) on the host"
+        return (
+            "no NVIDIA driver: install one (570 or newer for DeepStream 8.0) on the host, and start"
+            " containers with --gpus all"
+        )
     if not presence.has_device:
         return "the container has no GPU: start it with --gpus all"
     if not presence.deepstream:

@@ -6,6 +6,8 @@ from types import ModuleType
 import pytest
 
 from plugins.deepstream.presence import (
+    DEVICE,
+    DRIVER,
     Presence,
     choose_profile,
     lacking,
@@ -13,6 +15,7 @@ from plugins.deepstream.presence import (
     look_around,
 )
 from plugins.errors import InvalidInputError
+from tests.deepstream.driver_double import DriverDouble
 
 COMPLETE = {
     "driver": "NVRM version: 570.133.20",
@@ -54,6 +57,19 @@ def test_complete_machine_gets_the_gpu_unless_told_otherwise():
     assert choose_profile("auto", presence()).name == "gpu"
     assert choose_profile("gpu", presence()).name == "gpu"
     assert choose_profile("cpu", presence()).name == "cpu"
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_driver_itself_says_whether_there_is_a_gpu(gpus):
+    """Whatever files there are: WSL 2 has none of them."""
+    found = look_around(DriverDouble(gpus=gpus, version=b"572.16").load)
+    assert (found.driver, found.has_device) == ("572.16", gpus > 0)
+
+
+def test_files_speak_where_the_driver_does_not():
+    found = look_around(DriverDouble(missing=("libnvidia-ml.so.1",)).load)
+    assert bool(found.driver) == DRIVER.exists()
+    assert found.has_device == DEVICE.exists()
 
 
 def test_unrelated_pyds_of_the_package_index_is_recognised(monkeypatch):

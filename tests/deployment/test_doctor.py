@@ -9,6 +9,7 @@ from control_plane.commands.doctor import of_log_file
 from control_plane.health import diagnoses, machine_facts
 from control_plane.health.diagnoses import Finding, Gpu, Plan
 from control_plane.health.probes import Component
+from plugins.deepstream.driver import Decoder
 from plugins.deepstream.failures import KNOWN_FAILURES, explained, known_failure
 from plugins.deepstream.presence import Presence, Profile, lacking, look_around
 from plugins.errors import InvalidInputError
@@ -78,6 +79,22 @@ def test_gpu_memory_is_weighed_against_the_tasks():
     assert diagnoses.of_gpu(L4, is_needed=True, tasks=1)[0].status == "ok"
     assert diagnoses.of_gpu(L4, is_needed=True, tasks=20)[0].status == "warn"
     assert "--gpus all" in diagnoses.of_gpu(None, is_needed=True, tasks=1)[0].cure
+
+
+@pytest.mark.parametrize(
+    ("decoder", "status", "words"),
+    [
+        (Decoder(True, 4, (4096, 4096)), "ok", "H.264 on 4 engines, up to 4096x4096"),
+        (Decoder(), "fail", "SPOTON_PROFILE=cpu"),
+        (Decoder(missing_library="libnvcuvid.so.1: cannot open"), "fail", "compute,utility,video"),
+        (Decoder(refusal="cuInit answers error 100"), "fail", "nvidia-smi"),
+    ],
+)
+def test_decoders_are_judged_by_what_the_driver_says(decoder, status, words):
+    (finding,) = diagnoses.of_decoders(decoder)
+    assert finding.status == status
+    assert words in finding.message + finding.cure
+    assert diagnoses.of_decoders(None) == []
 
 
 @pytest.mark.parametrize(
