@@ -19,7 +19,16 @@ from rich.table import Table
 from control_plane.catalogue import known_environment
 from control_plane.commands.run import speed
 from control_plane.embedded import die_with_parent, running_services
-from control_plane.health.bench_report import LATENCY, Row, Use, row_of, task_limit
+from control_plane.health.bench_report import (
+    LATENCY,
+    GpuSample,
+    Row,
+    Use,
+    parse_gpu_sample,
+    row_of,
+    task_limit,
+    use_of,
+)
 from control_plane.health.logs import configure_logging
 from control_plane.health.machine_facts import read_gpu
 from control_plane.health.profile import chosen_profile
@@ -30,7 +39,7 @@ from plugins.errors import SpotOnError
 
 GENERATED = "demo"
 SAMPLE_S = 1.0
-GPU_QUERY = "utilization.gpu,memory.used"
+GPU_QUERY = "utilization.gpu,utilization.decoder,memory.used"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +137,7 @@ class UseMeter:
 
     def __init__(self) -> None:
         self._ended = threading.Event()
-        self._gpu: list[tuple[float, int]] = []
+        self._gpu: list[GpuSample] = []
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
@@ -145,19 +154,14 @@ class UseMeter:
     def read(self) -> Use:
         """Since it was opened."""
         busy, total = (b - a for a, b in zip(self._before, _processor_times(), strict=True))
-        cpu = round(busy / total, 3) if total else 0.0
-        if not self._gpu:
-            return Use(cpu)
-        mean = sum(percent for percent, _ in self._gpu) / len(self._gpu) / 100
-        return Use(cpu, round(mean, 3), max(memory for _, memory in self._gpu))
+        return use_of(round(busy / total, 3) if total else 0.0, self._gpu)
 
     def _sample(self) -> None:
         command = ["nvidia-smi", f"--query-gpu={GPU_QUERY}", "--format=csv,noheader,nounits"]
         while not self._ended.wait(SAMPLE_S):
             with suppress(OSError, subprocess.SubprocessError, ValueError):
                 answer = subprocess.run(command, capture_output=True, timeout=5, check=True)
-                percent, memory = answer.stdout.decode().splitlines()[0].split(",")
-                self._gpu.append((float(percent), int(memory)))
+                self._gpu.append(parse_gpu_sample(answer.stdout.decode()))
 
 
 def _processor_times() -> tuple[int, int]:
@@ -184,11 +188,10 @@ def _print(rows: Sequence[Row], args: argparse.Namespace, profile: str) -> None:
     title = (
         f"{profile} profile, {os.cpu_count()} processors, p95 of a set within {args.limit_ms:g} ms"
     )
-    table = Table("tasks", "sets/s", "pictures/s", "dropped", "p95 ms", "CPU", "GPU", "carried")
-    table.title = title
+    columns = "tasks, sets/s, pictures/s, dropped, p95 ms, CPU, GPU, NVDEC, carried"
+    table = Table(*columns.split(", "), title=title)
     for row in rows:
         latency = row.stage_ms.get(LATENCY, {}).get("p95", float("nan"))
-        gpu = "" if row.use.gpu is None else f"{row.use.gpu:.0%}"
         table.add_row(
             str(row.tasks),
             f"{row.sets_per_s:.1f}",
@@ -196,12 +199,17 @@ def _print(rows: Sequence[Row], args: argparse.Namespace, profile: str) -> None:
             str(row.dropped),
             f"{latency:.0f}",
             f"{row.use.cpu:.0%}",
-            gpu,
+            _percent(row.use.gpu),
+            _percent(row.use.decoder),
             "yes" if row.is_carried else "no",
         )
     out.print(table)
     out.print(_stages(rows))
     out.print(f"carried at once: {task_limit(rows)} tasks")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
 
 
 def _stages(rows: Sequence[Row]) -> Table:

@@ -1,6 +1,7 @@
 """What ``spoton bench`` makes of the tasks' own figures. Pure."""
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
 from typing import Any
 
 import msgspec
@@ -9,11 +10,43 @@ LATENCY = "arrival_to_publish"
 
 
 class Use(msgspec.Struct, frozen=True):
-    """Of the machine while the tasks ran, 0 to 1; GPU figures are None without one."""
+    """Of the machine while the tasks ran, 0 to 1; GPU figures are None without one, the decoders'
+    where the GPU does not tell it.
+    """
 
     cpu: float
     gpu: float | None = None
     gpu_memory_mib: int | None = None
+    decoder: float | None = None
+
+
+class GpuSample(msgspec.Struct, frozen=True):
+    """One look at the GPU: uses in percent; memory held in MiB."""
+
+    percent: float
+    decoder_percent: float | None
+    memory_mib: int
+
+
+def parse_gpu_sample(text: str) -> GpuSample:
+    """The first line of nvidia-smi's "GPU's use, decoders' use, memory". ValueError for others; a
+    decoder's use that it does not know ("[N/A]") is None.
+    """
+    percent, decoder, memory = (part.strip() for part in text.partition("\n")[0].split(","))
+    return GpuSample(float(percent), None if "N/A" in decoder else float(decoder), int(memory))
+
+
+def use_of(cpu: float, samples: Sequence[GpuSample]) -> Use:
+    """Mean uses, and the most memory."""
+    if not samples:
+        return Use(cpu)
+    decoder = [s.decoder_percent for s in samples if s.decoder_percent is not None]
+    return Use(
+        cpu,
+        round(mean(s.percent for s in samples) / 100, 3),
+        max(s.memory_mib for s in samples),
+        round(mean(decoder) / 100, 3) if decoder else None,
+    )
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -2,14 +2,22 @@
 
 import argparse
 import json
+import os
 
 import pytest
 
 from control_plane.__main__ import main
-from control_plane.commands.bench import task_numbers
-from control_plane.health.bench_report import Use, row_of, task_limit
+from control_plane.commands.bench import UseMeter, task_numbers
+from control_plane.health.bench_report import Use, parse_gpu_sample, row_of, task_limit, use_of
+from tests.waiting import wait_until
 
 USE = Use(cpu=0.5)
+NVIDIA_SMI = """#!/bin/sh
+case "$1" in
+--query-gpu=utilization.gpu,utilization.decoder,memory.used) echo "50, 20, 8123" ;;
+*) echo "NVIDIA L4, 570.133.20, 8.9, 23034, 20000" ;;
+esac
+"""
 
 
 def summary(p95=40.0, dropped=0, status="COMPLETED") -> dict:
@@ -41,6 +49,30 @@ def test_limit_ends_at_the_first_number_that_is_not_carried():
     rows.append(row_of([summary(dropped=5)] * 3, USE, 100))
     assert task_limit(rows) == 2
     assert task_limit(rows[-1:]) == 0
+
+
+def test_gpu_and_its_decoders_are_looked_at_while_it_runs(tmp_path, monkeypatch):
+    """nvidia-smi is a script here that answers both questions."""
+    script = tmp_path / "nvidia-smi"
+    script.write_text(NVIDIA_SMI)
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with UseMeter() as meter:
+        wait_until(lambda: meter.read().gpu is not None)
+        use = meter.read()
+    assert (use.gpu, use.gpu_memory_mib, use.decoder) == (0.5, 8123, 0.2)
+
+
+def test_gpu_use_is_a_mean_and_a_decoder_that_does_not_tell_is_left_out():
+    """nvidia-smi writes [N/A] then."""
+    texts = ("30, [N/A], 900\n99, 99, 99\n", "50, [N/A], 700\n")
+    samples = [parse_gpu_sample(text) for text in texts]
+    assert use_of(0.25, samples) == Use(0.25, 0.4, 900, None)
+    samples.append(parse_gpu_sample("70, 40, 800\n"))
+    assert use_of(0.25, samples) == Use(0.25, 0.5, 900, 0.4)
+    assert use_of(0.25, []) == Use(0.25)
+    with pytest.raises(ValueError, match="values"):
+        parse_gpu_sample("NVIDIA-SMI has failed\n")
 
 
 def test_numbers_of_tasks_are_read():
