@@ -23,6 +23,7 @@ _LEAST_SIGMA_PX = 1.5
 _BORDER_SHARE = 0.006
 _MAX_MOVE_M = 1.5
 _ITERATIONS = 3
+_MOST_CONDITION = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def locate(boxes_xyxy: FloatArray, plane: CameraPlane, parameters: TrackingParam
     if plane.projection is None:
         return _from_foot(start, ground.covariance_m2, ground.is_valid, parameters)
     measured = _edges_px(boxes_xyxy, plane)
-    state, cov = _fit(measured, sigma_px, start, plane.projection, parameters)
+    state, cov = fit(measured, sigma_px, start, plane.projection, parameters)
     is_valid = ground.is_valid & np.isfinite(state).all(axis=1) & np.isfinite(cov).all(axis=(1, 2))
     # No better look at the box can remove the calibration's part.
     cov[:, :2, :2] += ground.calibration_m2 + parameters.position_bias_m**2 * np.eye(2)
@@ -105,14 +106,18 @@ def _edges_px(boxes_xyxy: FloatArray, plane: CameraPlane) -> FloatArray:
     return np.stack([px[:, :, 0].mean(axis=1), px[:, 0, 1], px[:, 1, 1]], axis=1)
 
 
-def _fit(
+def fit(
     measured_px: FloatArray,
     sigma_px: FloatArray,
     state: FloatArray,
     P: FloatArray,
     parameters: TrackingParameters,
 ) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Newton on (x, y, h) with the usual height of people as a prior on h."""
+    """Gauss-Newton on (x, y, h), with the usual height of people as a prior on h.
+
+    From a ``state`` (N, 3), ``measured_px`` and ``sigma_px`` (N, 3) of the sides' middle, the
+    bottom and the top, and the projection ``P`` (3, 4). NaN where that leads nowhere.
+    """
     prior = np.zeros((3, 3))
     prior[2, 2] = parameters.height_sigma_m**-2
     cov = np.full((len(state), 3, 3), np.nan)
@@ -122,9 +127,12 @@ def _fit(
         normal = weighted.swapaxes(1, 2) @ J + prior
         gradient = ((measured_px - predicted)[:, None, :] @ weighted)[:, 0]
         gradient[:, 2] -= prior[2, 2] * (state[:, 2] - parameters.height_m)
-        is_good = np.isfinite(normal).all(axis=(1, 2)) & np.isfinite(gradient).all(axis=1)
-        cov[is_good] = np.linalg.inv(normal[is_good] + 1e-9 * np.eye(3))
-        cov[~is_good] = np.nan
+        is_finite = np.isfinite(normal).all(axis=(1, 2)) & np.isfinite(gradient).all(axis=1)
+        rows = np.flatnonzero(is_finite)
+        # Right at a camera or on its horizon the edges say nothing about one of the three.
+        rows = rows[np.linalg.cond(normal[rows]) < _MOST_CONDITION]
+        cov = np.full((len(state), 3, 3), np.nan)
+        cov[rows] = np.linalg.inv(normal[rows] + 1e-9 * np.eye(3))
         move = (cov @ gradient[..., None])[..., 0]
         state = state + np.clip(move, -_MAX_MOVE_M, _MAX_MOVE_M)
     return state, cov

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.standing import locate
+from plugins.tracking.standing import fit, locate
 from tests.tracking.world import HEIGHT, box_of, camera, two_cameras
 
 PARAMETERS = TrackingParameters()
@@ -63,6 +63,21 @@ def test_above_the_horizon_is_nowhere():
     standing = locate(boxes, PLANE, PARAMETERS)
     assert standing.is_valid.tolist() == [False, True]
     assert np.isnan(standing.state[0]).all()
+
+
+def test_who_would_stand_at_the_camera_is_nowhere():
+    """A fit that comes upon the camera itself is given up, and does not disturb the others."""
+    P = PLANE.projection
+    assert P is not None
+    # The head in the camera's own plane: edges there tell of one direction alone.
+    at_camera = P[2, :2] * -(P[2, 3] + 1.7 * P[2, 2]) / (P[2, :2] @ P[2, :2])
+    start = np.array([[*(at_camera + 1e-5 * P[2, :2]), 1.7], [4.1, 3.1, 1.7]])
+    x0, y0, x1, y1 = box_of(PLANE, (4.0, 3.0))
+    measured = np.tile([(x0 + x1) / 2, y1, y0], (2, 1))
+    state, cov = fit(measured, np.full((2, 3), 5.0), start, P, PARAMETERS)
+    assert np.isnan(state[0]).all()
+    assert np.isnan(cov[0]).all()
+    np.testing.assert_allclose(state[1, :2], (4.0, 3.0), atol=0.2)
 
 
 def test_nobody_is_no_error():
