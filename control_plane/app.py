@@ -51,8 +51,8 @@ from control_plane import (
 from control_plane.access.callers import OPEN, Caller, is_open, make_guard, provide_caller
 from control_plane.access.first_admin import ensure_first_admin
 from control_plane.access.security import ReadableRequest
-from control_plane.access.socket_access import make_accountable
-from control_plane.around_requests import begin_request, make_finish
+from control_plane.access.socket_access import make_accountable, stays_open
+from control_plane.around_requests import around_requests
 from control_plane.dialect import routes as frontend
 from control_plane.errors import (
     NotAllowedError,
@@ -151,7 +151,7 @@ def create_app(
     def provide_services() -> Services:
         return services
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             *_routes(services),
             front_page,
@@ -170,12 +170,6 @@ def create_app(
         on_startup=[open_store, keeper.start, exporter.start],
         on_shutdown=[exporter.stop, keeper.stop, services.close],
         exception_handlers={Exception: answer_error},
-        middleware=[
-            frontend.frontend_dialect,
-            begin_request,
-            make_accountable(services.logins),
-        ],
-        before_send=[make_finish(services.metrics)],
         cors_config=_cors(settings),
         openapi_config=_openapi(),
         request_class=ReadableRequest,
@@ -183,6 +177,8 @@ def create_app(
         logging_config=None,
         signature_types=[Services, Caller],
     )
+    app.asgi_handler = around_requests(app.asgi_handler, services.metrics)
+    return app
 
 
 @get(
@@ -201,11 +197,15 @@ def front_page() -> Response[bytes]:
 def _routes(services: Services) -> list[ControllerRouterHandler]:
     """All resources; whatever is not for anyone stands behind the guard."""
     handlers = [handler for resource in RESOURCES for handler in resource.HANDLERS]
+    closed = [_refusing(handler, REFUSALS) for handler in handlers if not is_open(handler)]
+    lasting = Router(
+        "/",
+        route_handlers=[handler for handler in closed if stays_open(handler)],
+        middleware=[make_accountable(services.logins)],
+    )
     guarded = Router(
         "/",
-        route_handlers=[
-            _refusing(handler, REFUSALS) for handler in handlers if not is_open(handler)
-        ],
+        route_handlers=[lasting, *(handler for handler in closed if not stays_open(handler))],
         guards=[make_guard(services)],
         security=[{"bearer": []}],
     )

@@ -1,45 +1,47 @@
 """What surrounds every request: its id in each line of the log and in the answer, headers that
-protect, and a count. One wrapper and one hook for all of it, since every request pays for each.
+protect, a count, the dialect it speaks. One step for all of it, since every request pays for each.
 """
 
 import time
-from collections.abc import Awaitable, Callable
 
+from litestar.enums import ScopeType
+from litestar.middleware import AbstractMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from control_plane.access.security import protecting_headers
+from control_plane.dialect.routes import choose_dialect
 from control_plane.errors import request_id_of
 from control_plane.health.metrics import Metrics
 
-BEGAN = "spoton_began"
-DONE = "spoton_done"
 
+def around_requests(app: ASGIApp, metrics: Metrics) -> ASGIApp:
+    """Litestar's whole ``asgi_handler``, surrounded: its answers are complete whichever layer gave
+    them, those of unknown routes too.
+    """
+    # Litestar's outermost layer is CORS, which reads all headers, and only pages send an origin.
+    without_cors = app.app if isinstance(app, AbstractMiddleware) else app
 
-def begin_request(app: ASGIApp) -> ASGIApp:
-    """Middleware that notes when a request came in, and names it in the log of its own task."""
+    async def surrounded(scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        choose_dialect(scope)
+        request_id = request_id_of(scope)
+        bind_contextvars(request_id=request_id)
 
-    async def begun(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[BEGAN] = time.perf_counter()  # type: ignore[literal-required]
-        bind_contextvars(request_id=request_id_of(scope))
-        await app(scope, receive, send)
+        async def finish(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seconds = time.perf_counter() - began
+                headers = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    (b"server-timing", b"app;dur=%.1f" % (seconds * 1000)),
+                ]
+                message["headers"] = [*headers, *protecting_headers(scope, headers)]
+                metrics.count_answer(scope, message["status"], seconds)
+            await send(message)
 
-    return begun
+        is_page = any(name == b"origin" for name, _ in scope["headers"])
+        finishing = finish if scope["type"] == ScopeType.HTTP else send
+        await (app if is_page else without_cors)(scope, receive, finishing)
 
-
-def make_finish(metrics: Metrics) -> Callable[[Message, Scope], Awaitable[None]]:
-    """The hook before an answer is sent, whichever layer gave it, those of unknown routes too."""
-
-    async def finish(message: Message, scope: Scope) -> None:
-        if message["type"] != "http.response.start" or scope.get(DONE):
-            return
-        scope[DONE] = True  # type: ignore[literal-required]
-        headers = [*message["headers"], (b"x-request-id", request_id_of(scope).encode())]
-        began = scope.get(BEGAN)
-        seconds = time.perf_counter() - began if isinstance(began, float) else None
-        if seconds is not None:
-            headers.append((b"server-timing", b"app;dur=%.1f" % (seconds * 1000)))
-        message["headers"] = [*headers, *protecting_headers(scope, headers)]
-        metrics.count_answer(scope, message["status"], seconds)
-
-    return finish
+    return surrounded

@@ -4,8 +4,8 @@ The request id comes from ``X-Request-ID`` or is made here; it is in the answer'
 bodies and in every log line of the request.
 """
 
+import os
 import re
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -217,7 +217,7 @@ def request_id_of(scope: Scope) -> str:
         return known
     sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     given = sent.decode("latin-1")
-    request_id = given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    request_id = given if SANE_ID.fullmatch(given) else os.urandom(16).hex()
     scope[REQUEST_ID] = request_id  # type: ignore[literal-required]
     return request_id
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketDisconnect
+from litestar.handlers import WebsocketRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from control_plane.access.callers import NOT_AUTHENTICATED, TRY_AGAIN_LATER, Caller
@@ -28,19 +29,21 @@ HTTP_DISCONNECTED: Any = {"type": "http.disconnect"}
 DISCONNECTED: Any = {"type": "websocket.disconnect", "code": NOT_AUTHENTICATED}
 
 
+def stays_open(handler: object) -> bool:
+    """Whether a handler's answers have no end of their own: those need ``make_accountable``."""
+    is_stream = any(path.startswith(STREAMS) for path in getattr(handler, "paths", ()))
+    return is_stream or isinstance(handler, WebsocketRouteHandler)
+
+
 def make_accountable(logins: Logins) -> Callable[[ASGIApp], ASGIApp]:
-    """Middleware of all that stays open; it leaves other requests as they are."""
+    """Middleware of all that stays open."""
     opened = OpenConnections(logins)
 
     def accountable_sockets(app: ASGIApp) -> ASGIApp:
         async def accountable(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == ScopeType.WEBSOCKET:
-                connection: Connection = AccountableSocket(scope, receive, send, opened)
-            elif scope["path"].startswith(STREAMS):
-                connection = AccountableStream(scope, receive, send, opened)
-            else:
-                await app(scope, receive, send)
-                return
+            is_socket = scope["type"] == ScopeType.WEBSOCKET
+            kind = AccountableSocket if is_socket else AccountableStream
+            connection: Connection = kind(scope, receive, send, opened)
             try:
                 await app(scope, connection.receive, connection.send)
             finally:

@@ -1,13 +1,14 @@
 """Which requests are the existing React frontend's.
 
-Most of its paths are its own. Some are the product's too; there ``frontend_dialect`` knows the
+Most of its paths are its own. Some are the product's too; there ``choose_dialect`` knows the
 frontend by what it sends, and hands its requests to handlers at paths of their own.
 """
 
 from urllib.parse import parse_qs
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+from litestar.types import ControllerRouterHandler, Scope
+from litestar.utils import normalize_path
 
 from control_plane.dialect import (
     dashboard,
@@ -24,7 +25,7 @@ SOCKETS = {
     "/ws/tracking/": sockets.TRACKING,
     "/ws/focus/": sockets.FOCUS,
 }
-FIGURES = tuple(
+FIGURES = frozenset(
     f"{ANALYTICS}/{name}"
     for name in (
         "dashboard",
@@ -37,24 +38,17 @@ FRONTENDS_FILTERS = {"window_hours", "uptime_days"}
 PRODUCTS_FILTERS = {"start_time", "end_time"}
 
 
-def frontend_dialect(app: ASGIApp) -> ASGIApp:
-    """Middleware, the outermost: routes what the frontend asks of a shared path anew."""
-
-    async def chosen(scope: Scope, receive: Receive, send: Send) -> None:
-        path = frontends_path(scope)
-        if path is None:
-            await app(scope, receive, send)
-            return
+def choose_dialect(scope: Scope) -> None:
+    """Before routing: sends what the frontend asks of a shared path to a path of its own."""
+    path = frontends_path(scope)
+    if path is not None:
         scope["path"] = path
         scope["raw_path"] = path.encode()
-        await scope["litestar_app"].asgi_router(scope, receive, send)
-
-    return chosen
 
 
 def frontends_path(scope: Scope) -> str | None:
     """Where the frontend's handler of a shared path is; None where the product's is meant."""
-    path = scope["path"]
+    path = normalize_path(scope["path"])
     if scope["type"] == ScopeType.WEBSOCKET:
         if "tab_id" not in _names_in(scope):
             return None
