@@ -80,6 +80,8 @@ def make_services(
         settings.redis_url or USUAL_REDIS_URL,
         socket_connect_timeout=2.0,
         socket_timeout=REDIS_TIMEOUT_S,
+        # Reading a set of pictures takes a third less than with RESP3.
+        protocol=2,
         # The default makes every request wait while Redis is away. Once more for a connection that
         # has been closed meanwhile, not where an answer was waited for in vain.
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),

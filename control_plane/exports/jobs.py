@@ -39,7 +39,7 @@ CLAIM = """update export_jobs set status = 'RUNNING', lease_owner = $1, attempts
     started_at = coalesce(started_at, now())
   where job_id = (
     select job_id from export_jobs
-    where status = 'QUEUED' or (status = 'RUNNING' and lease_until < now())
+    where status = 'QUEUED' or (status = 'RUNNING' and attempts < $3 and lease_until < now())
     order by created_at, job_id limit 1 for update skip locked)
   returning *"""
 RENEW = """update export_jobs set lease_until = now() + make_interval(secs => $3), progress = $4
@@ -154,9 +154,9 @@ async def list_jobs(
 
 async def claim(store: Store, owner: str) -> ClaimedJob | None:
     """Gives ``owner`` the oldest job nobody works on; None if there is none."""
-    async with store.connection() as connection, connection.transaction():
+    async with store.connection() as connection:
         await connection.execute(FAIL_HOPELESS, MAX_ATTEMPTS)
-        row = await connection.fetchrow(CLAIM, owner, LEASE_S)
+        row = await connection.fetchrow(CLAIM, owner, LEASE_S, MAX_ATTEMPTS)
     return None if row is None else as_claimed(row)
 
 

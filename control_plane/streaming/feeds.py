@@ -273,15 +273,8 @@ def buttons_of(playback: Playback | None) -> object:
 
 
 def _batches(streams: Any) -> list[Batch]:
-    """XREAD's answer is a list of pairs in RESP2 and a mapping in RESP3."""
-    if not streams:
-        return []
-    if isinstance(streams, dict):
-        return [
-            (key.decode(), [entry for batch in batches for entry in batch])
-            for key, batches in streams.items()
-        ]
-    return [(key.decode(), list(entries)) for key, entries in streams]
+    """XREAD's answer, as RESP2 has it: pairs, or nothing."""
+    return [(key.decode(), list(entries)) for key, entries in streams or ()]
 
 
 class LiveHub:

@@ -63,7 +63,9 @@ class SocketSession(ABC):
 
     async def send(self, data: str | bytes) -> None:
         """One message; TimeoutError for a client that has stopped reading (``live_protocol``)."""
-        await self._socket.send_data(data, mode="text" if isinstance(data, str) else "binary")
+        kind = "text" if isinstance(data, str) else "bytes"
+        message: Any = {"type": "websocket.send", kind: data}
+        await self._socket.send(message)
 
     @abstractmethod
     async def send_data(self, entry: Data) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
-from control_plane.streaming.live_protocol import binary_header
+from control_plane.streaming.live_protocol import BINARY, frame_header
 from control_plane.streaming.outboxes import Closing, Outbox
 from control_plane.streaming.renderings import UpdateEntry
 from plugins.wire import decode_set
@@ -102,7 +103,33 @@ def test_sets_of_pictures_are_relayed_byte_for_byte(app: Running) -> None:
 @pytest.mark.parametrize("length", [0, 125, 126, 2**16 - 1, 2**16])
 def test_pictures_are_framed_as_the_library_frames_them(length: int) -> None:
     data = b"x" * length
-    assert binary_header(length) + data == Frame(Opcode.BINARY, data).serialize(mask=False)
+    assert frame_header(BINARY, length) + data == Frame(Opcode.BINARY, data).serialize(mask=False)
+
+
+@pytest.mark.parametrize(
+    "offers",
+    [
+        [],
+        [ClientPerMessageDeflateFactory(server_max_window_bits=9)],
+        [ClientPerMessageDeflateFactory(client_no_context_takeover=True)],
+    ],
+)
+def test_every_client_can_read_what_is_deflated_once_for_all(
+    app: Running, offers: list[ClientPerMessageDeflateFactory]
+) -> None:
+    """Whether it inflates nothing, with a small window, or as browsers do."""
+    task_id = app.start()
+    url = f"{app.ws_url}/ws/tracking/{task_id}"
+    with (
+        connect(url, compression=None, extensions=offers or None) as client,
+        opened(app, task_id) as other,
+    ):
+        assert len(client.protocol.extensions) == len(offers)
+        for index in range(5):
+            app.worker.publish(task_id, index, with_pictures=False)
+            update = next_of(client, "tracking_update")
+            assert update == next_of(other, "tracking_update")
+            assert update["payload"]["global_frame_index"] == index
 
 
 def test_whoever_comes_later_sees_the_newest_set_at_once(app: Running) -> None:
