@@ -19,7 +19,7 @@ from control_plane.analytics.floor import inside_distance
 from control_plane.analytics.occupancy import Dwell, merged
 from control_plane.analytics.queries import stays
 from control_plane.analytics_examples import TRACKING
-from control_plane.analytics_places import API, ERRORS, Camera, End, Named, Start, opened
+from control_plane.analytics_places import API, ERRORS, Camera, End, Named, Start, asked
 from control_plane.audit import record
 from control_plane.errors import documented
 from control_plane.services import Services
@@ -248,9 +248,8 @@ async def tracking(
     camera_id: Camera = None,
 ) -> Tracking:
     """People over stored time: how many, how long, in how many cameras."""
-    environment = visible_environment(services, caller, environment_id)
-    opening = opened(services, environment, start_time, end_time, camera_id)
-    async with opening as (connection, scope):
+    asking = asked(services, caller, environment_id, start_time, end_time, camera_id=camera_id)
+    async with asking as (connection, scope):
         seen = await stays(connection, scope, "camera", camera_id)
     present = merged([stay for own in seen.values() for stay in own])
     cameras: dict[str, set[str]] = {}

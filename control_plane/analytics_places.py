@@ -1,7 +1,7 @@
 """``/api/v1/analytics``: what was where, how many, how long. Definitions: docs/analytics.md."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -71,6 +71,20 @@ async def opened(
         yield connection, await open_scope(connection, environment, start, end)
 
 
+def asked(
+    services: Services,
+    caller: Caller,
+    environment_id: str,
+    start: datetime | None,
+    end: datetime | None,
+    *,
+    camera_id: str | None = None,
+) -> AbstractAsyncContextManager[tuple[Any, Scope]]:
+    """As opened, of an environment the caller may see; UnknownEnvironmentError for any other."""
+    environment = visible_environment(services, caller, environment_id)
+    return opened(services, environment, start, end, camera_id)
+
+
 @get(f"{API}/occupancy", tags=["analytics"], opt={"role": "viewer"},
      responses=documented(200, Occupancy, examples.OCCUPANCY, *ERRORS))  # fmt: skip
 async def occupancy(
@@ -84,11 +98,10 @@ async def occupancy(
     bucket_s: BucketS = None,
 ) -> Occupancy:
     """People over time, in the whole environment and in each zone."""
-    environment = visible_environment(services, caller, environment_id)
-    async with opened(services, environment, start_time, end_time) as (connection, scope):
-        zones = await zones_of(connection, environment)
+    async with asked(services, caller, environment_id, start_time, end_time) as (connection, scope):
+        zones = await zones_of(connection, scope.environment)
         if zone_id is not None:
-            zones = {zone_id: await _zone(connection, environment, zone_id)}
+            zones = {zone_id: await _zone(connection, scope.environment, zone_id)}
         return await answers.occupancy(connection, scope, zones, bucket_s)
 
 
@@ -126,10 +139,9 @@ async def heatmap(
     cell_m: CellM = 0.5,
 ) -> Heatmap:
     """Person-seconds by cell of the floor."""
-    environment = visible_environment(services, caller, environment_id)
-    opening = opened(services, environment, start_time, end_time, camera_id)
-    async with opening as (connection, scope):
-        zone = None if zone_id is None else await _zone(connection, environment, zone_id)
+    asking = asked(services, caller, environment_id, start_time, end_time, camera_id=camera_id)
+    async with asking as (connection, scope):
+        zone = None if zone_id is None else await _zone(connection, scope.environment, zone_id)
         return await answers.heatmap(connection, scope, cell_m, camera_id, zone)
 
 
@@ -144,8 +156,7 @@ async def flow(
     end_time: End = None,
 ) -> Flow:
     """How many went from which zone to which."""
-    environment = visible_environment(services, caller, environment_id)
-    async with opened(services, environment, start_time, end_time) as (connection, scope):
+    async with asked(services, caller, environment_id, start_time, end_time) as (connection, scope):
         return await answers.flow(connection, scope)
 
 
@@ -161,9 +172,8 @@ async def paths(
     camera_id: Camera = None,
 ) -> Paths:
     """Typical ways over the floor, and how many took them."""
-    environment = visible_environment(services, caller, environment_id)
-    opening = opened(services, environment, start_time, end_time, camera_id)
-    async with opening as (connection, scope):
+    asking = asked(services, caller, environment_id, start_time, end_time, camera_id=camera_id)
+    async with asking as (connection, scope):
         return await answers.paths(connection, scope, camera_id)
 
 
@@ -180,9 +190,8 @@ async def detections(
     bucket_s: BucketS = None,
 ) -> Detections:
     """Counts, confidence and uptime per camera and over time."""
-    environment = visible_environment(services, caller, environment_id)
-    opening = opened(services, environment, start_time, end_time, camera_id)
-    async with opening as (connection, scope):
+    asking = asked(services, caller, environment_id, start_time, end_time, camera_id=camera_id)
+    async with asking as (connection, scope):
         return await dashboard.detections(connection, scope, camera_id, bucket_s)
 
 
@@ -198,9 +207,8 @@ async def historical_summary(
     end_time: End = None,
 ) -> Summary:
     """An environment at a glance, with daily and hourly trends."""
-    environment = visible_environment(services, caller, environment_id)
-    async with opened(services, environment, start_time, end_time) as (connection, scope):
-        zones = await zones_of(connection, environment)
+    async with asked(services, caller, environment_id, start_time, end_time) as (connection, scope):
+        zones = await zones_of(connection, scope.environment)
         return await dashboard.summary(connection, scope, zones)
 
 
@@ -215,9 +223,8 @@ async def whole_dashboard(
     end_time: End = None,
 ) -> Dashboard:
     """Detections, occupancy, flow and heat map of one environment in one answer."""
-    environment = visible_environment(services, caller, environment_id)
-    async with opened(services, environment, start_time, end_time) as (connection, scope):
-        zones = await zones_of(connection, environment)
+    async with asked(services, caller, environment_id, start_time, end_time) as (connection, scope):
+        zones = await zones_of(connection, scope.environment)
         return await dashboard.dashboard(connection, scope, zones)
 
 

@@ -25,7 +25,8 @@ from control_plane.identity.person_details import (
 from control_plane.live import Follow
 from control_plane.pages import Page
 from control_plane.services import Services
-from control_plane.streaming.focus_state import Focus, clear_focus, read_focus, set_focus, viewer_of
+from control_plane.streaming.focus_state import Focus, read_focus, viewer_of
+from control_plane.task_state import TaskView
 from control_plane.tasks import EXAMPLE_ID, ActivePerson, TaskId, persons_of
 from plugins.errors import DatabaseUnavailableError, RedisUnavailableError
 from plugins.messages import TrackingUpdate, tracks_stream
@@ -166,8 +167,7 @@ async def follow_person(
     task_id: FromQuery[str | None] = None,
 ) -> FocusView:
     """Follow a person in ``task_id``, or where they were seen last."""
-    found = task_id or await task_of_person(services, global_id, caller.environments)
-    task = await visible_task(services, caller, found)
+    task = await visible_task_with(services, caller, global_id, task_id)
     return await follow(services, caller, task.task_id, global_id)
 
 
@@ -185,8 +185,7 @@ async def unfollow_person(
     task_id: FromQuery[str | None] = None,
 ) -> FocusView:
     """Follow this person no more; somebody else the caller follows stays."""
-    found = task_id or await task_of_person(services, global_id, caller.environments)
-    task = await visible_task(services, caller, found)
+    task = await visible_task_with(services, caller, global_id, task_id)
     focus = await read_focus(services.redis, task.task_id, viewer_of(caller.user_id))
     if focus is not None and focus.global_id != global_id.lower():
         return _view(task.task_id, focus)
@@ -213,8 +212,7 @@ async def details(
     task_id: FromQuery[str | None] = None,
 ) -> PersonDetails:
     """A person's way through the cameras, in ``task_id`` or where they were seen last."""
-    found = task_id or await task_of_person(services, global_id, caller.environments)
-    task = await visible_task(services, caller, found)
+    task = await visible_task_with(services, caller, global_id, task_id)
     answer = await person_details(services, task.task_id, global_id)
     await record(services, caller, "persons.read", global_id, {"task_id": task.task_id})
     return answer
@@ -242,21 +240,27 @@ async def active(
     return Page(found, len(found), None, has_next=False)
 
 
+async def visible_task_with(
+    services: Services, caller: Caller, global_id: str, task_id: str | None
+) -> TaskView:
+    """The task that was named, else the one in which a person was seen last; errors as those of
+    visible_task, and PersonNotFoundError.
+    """
+    found = task_id or await task_of_person(services, global_id, caller.environments)
+    return await visible_task(services, caller, found)
+
+
 async def follow(services: Services, caller: Caller, task_id: str, global_id: str) -> FocusView:
     """The caller follows a person of a task; PersonNotFoundError for one nobody knows."""
     person = (await person_details(services, task_id, global_id)).global_id
-    viewer = viewer_of(caller.user_id)
-    focus = await set_focus(services.redis, task_id, viewer, person)
-    services.hub.set_focus(task_id, viewer, person)
+    focus = await services.hub.follow(task_id, viewer_of(caller.user_id), person)
     await record(services, caller, "persons.read", person, {"task_id": task_id, "why": "focus"})
     return _view(task_id, focus)
 
 
 async def unfollow(services: Services, caller: Caller, task_id: str) -> FocusView:
     """The caller follows nobody in a task."""
-    viewer = viewer_of(caller.user_id)
-    await clear_focus(services.redis, task_id, viewer)
-    services.hub.set_focus(task_id, viewer, None)
+    await services.hub.unfollow(task_id, viewer_of(caller.user_id))
     return _view(task_id, None)
 
 

@@ -90,7 +90,7 @@ class FocusSession(AnsweringSession):
         with contextlib.suppress(RedisError):
             focus = await read_focus(self._services.redis, self._name, self._viewer)
             if focus is not None:
-                self._services.hub.set_focus(self._name, self._viewer, focus.global_id)
+                self._services.hub.show_focus(self._name, self._viewer, focus.global_id)
         while True:
             followed = feed.focus.get(self._viewer)
             if followed != self._told or (followed and time.monotonic() - self._told_at > TELL_S):

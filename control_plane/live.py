@@ -23,7 +23,7 @@ from control_plane.access.callers import visible_task
 from control_plane.errors import REDIS_AWAY, TaskNotFoundError
 from control_plane.services import Services
 from control_plane.streaming.feeds import STREAMS, Feed, Kind
-from control_plane.streaming.focus_state import clear_focus, set_focus, viewer_of
+from control_plane.streaming.focus_state import viewer_of
 from control_plane.streaming.outboxes import Data, Outbox
 from control_plane.streaming.playback_commands import command_playback, playback_of, seek_command
 from control_plane.streaming.renderings import PLAIN, Look, PicturesEntry, UpdateEntry, envelope
@@ -155,13 +155,11 @@ class TaskSession(SocketSession):
 
     async def follow(self, message: Follow) -> None:
         """Marks a person in all of this viewer's views, here and wherever else they look."""
-        await set_focus(self._services.redis, self._name, self._viewer, message.person_id)
-        self._services.hub.set_focus(self._name, self._viewer, message.person_id)
+        await self._services.hub.follow(self._name, self._viewer, message.person_id)
 
     async def unfollow(self, _message: Plain) -> None:
         """Marks nobody."""
-        await clear_focus(self._services.redis, self._name, self._viewer)
-        self._services.hub.set_focus(self._name, self._viewer, None)
+        await self._services.hub.unfollow(self._name, self._viewer)
 
     async def play(self, _message: Plain) -> None:
         """Goes on; a task that has ended is shown again."""

@@ -23,7 +23,8 @@ from control_plane.errors import (
     TaskNotFoundError,
     documented,
 )
-from control_plane.identity.person_details import parse_person_id, task_of_person
+from control_plane.focus import visible_task_with
+from control_plane.identity.person_details import parse_person_id
 from control_plane.services import Services
 from control_plane.streaming.focus_state import read_focus, viewer_of
 from control_plane.streaming.mjpeg import BOUNDARY, parts_of
@@ -216,8 +217,7 @@ async def person_picture(
 ) -> Response[bytes]:
     """The best picture there is of a person, in ``task_id`` or where they were seen last."""
     person = str(parse_person_id(global_id))
-    found = task_id or await task_of_person(services, person, caller.environments)
-    task = await visible_task(services, caller, found)
+    task = await visible_task_with(services, caller, person, task_id)
     jpeg = await _stored_crop(services, task.task_id, person)
     jpeg = jpeg or await services.crops.read(services.redis, task.task_id, person)
     tag = f'"{hashlib.sha256(jpeg).hexdigest()[:24]}"'
@@ -295,13 +295,12 @@ def _is_known(request: AnyRequest, tag: str) -> bool:
 
 
 def _unchanged(tag: str, frame_index: int | None) -> Response[bytes]:
-    headers = {"ETag": tag, "Cache-Control": LIVE if frame_index is None else FIXED}
-    return Response(b"", status_code=304, media_type="image/jpeg", headers=headers)
+    return _picture(b"", tag, frame_index, 304)
 
 
-def _picture(jpeg: bytes, tag: str, frame_index: int | None) -> Response[bytes]:
+def _picture(jpeg: bytes, tag: str, frame_index: int | None, status: int = 200) -> Response[bytes]:
     headers = {"ETag": tag, "Cache-Control": LIVE if frame_index is None else FIXED}
-    return Response(jpeg, media_type="image/jpeg", headers=headers)
+    return Response(jpeg, status_code=status, media_type="image/jpeg", headers=headers)
 
 
 HANDLERS: list[ControllerRouterHandler] = [

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from control_plane.errors import REDIS_AWAY, TaskNotFoundError, redis_away_message
 from control_plane.health.metrics import Metrics
-from control_plane.streaming.focus_state import read_all_focus
+from control_plane.streaming.focus_state import Focus, clear_focus, read_all_focus, set_focus
 from control_plane.streaming.outboxes import Data, Outbox
 from control_plane.streaming.renderings import PicturesEntry, UpdateEntry, envelope, error_message
 from control_plane.task_state import TaskView
@@ -314,7 +314,18 @@ class LiveHub:
                 if self._feeds.get(key) is feed:
                     del self._feeds[key]
 
-    def set_focus(self, task_id: str, viewer: str, global_id: str | None) -> None:
+    async def follow(self, task_id: str, viewer: str, global_id: str) -> Focus:
+        """Remembers whom a viewer follows. RedisError without Redis."""
+        focus = await set_focus(self._redis, task_id, viewer, global_id)
+        self.show_focus(task_id, viewer, global_id)
+        return focus
+
+    async def unfollow(self, task_id: str, viewer: str) -> None:
+        """Forgets it. RedisError without Redis."""
+        await clear_focus(self._redis, task_id, viewer)
+        self.show_focus(task_id, viewer, None)
+
+    def show_focus(self, task_id: str, viewer: str, global_id: str | None) -> None:
         """A viewer's choice takes effect here at once; other processes read it within a second."""
         for (_, of_task, _), feed in self._feeds.items():
             if of_task == task_id:
