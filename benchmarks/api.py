@@ -5,7 +5,8 @@ asks them in turn over kept connections. The bare ``live`` answers a constant; t
 makes the two reads a task's status needs (its row, its live progress) and hands on what it got;
 ``status/constant`` is our status beside the bare constant, which reads nothing. Ours check the
 token and the role, count requests, measure, and build the whole answer besides. Printed are
-requests a second and the ratio, the median of the rounds; JSON on the last line.
+requests a second and their ratio, and the processor time of a request and the ratio of that, which
+other programs on the machine change less; medians of the rounds; JSON on the last line.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import httpx
@@ -28,6 +29,7 @@ import redis
 import redis.asyncio
 from litestar import Litestar, get
 
+from benchmarks.processor_time import of_process
 from control_plane.app import create_app, make_server, open_listener
 from control_plane.settings import Settings
 from homography.environment import load_environments
@@ -47,12 +49,12 @@ def main() -> int:
     """Both questions, in rounds that alternate between the two servers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     with TemporaryDirectory() as folder, servers(Path(folder)) as (ours, bare, token):
         found = {
             name: compared(
-                (ours, path, token), (bare, plain, None), args.seconds, args.rounds, name
+                (*ours, path, token), (*bare, plain, None), args.seconds, args.rounds, name
             )
             for name, path, plain in (
                 ("live", "/live", "/live"),
@@ -65,13 +67,35 @@ def main() -> int:
 
 
 def compared(ours: Any, bare: Any, seconds: float, rounds: int, name: str) -> dict[str, float]:
-    pairs = [(rate(*ours, seconds), rate(*bare, seconds)) for _ in range(rounds)]
-    mine, theirs = (statistics.median(rates) for rates in zip(*pairs, strict=True))
-    ratio = statistics.median(a / b for a, b in pairs)
+    pairs = [(measured(*ours, seconds), measured(*bare, seconds)) for _ in range(rounds)]
+    found = {
+        "ours_per_s": statistics.median(mine.per_s for mine, _ in pairs),
+        "bare_per_s": statistics.median(theirs.per_s for _, theirs in pairs),
+        "ratio": statistics.median(mine.per_s / theirs.per_s for mine, theirs in pairs),
+        "ours_core_us": statistics.median(mine.core_us for mine, _ in pairs),
+        "bare_core_us": statistics.median(theirs.core_us for _, theirs in pairs),
+        "core_ratio": statistics.median(theirs.core_us / mine.core_us for mine, theirs in pairs),
+    }
     print(
-        f"{name:15} ours {mine:7.0f}/s   bare {theirs:7.0f}/s   ratio {ratio:.2f} (target {TARGET})"
+        f"{name:15} ours {found['ours_per_s']:7.0f}/s   bare {found['bare_per_s']:7.0f}/s   ratio "
+        f"{found['ratio']:.2f} (target {TARGET})   core-us {found['ours_core_us']:.0f} and "
+        f"{found['bare_core_us']:.0f}   ratio {found['core_ratio']:.2f}"
     )
-    return {"ours_per_s": round(mine), "bare_per_s": round(theirs), "ratio": round(ratio, 3)}
+    return {key: round(value, 3) for key, value in found.items()}
+
+
+class Measured(NamedTuple):
+    """Requests a second, and microseconds of the server's processor time for each."""
+
+    per_s: float
+    core_us: float
+
+
+def measured(pid: int, port: int, path: str, token: str | None, seconds: float) -> Measured:
+    """One server, asked for a while."""
+    before = of_process(pid)
+    per_s = rate(port, path, token, seconds)
+    return Measured(per_s, (of_process(pid) - before) * 1e3 / (per_s * seconds))
 
 
 def rate(port: int, path: str, token: str | None, seconds: float) -> float:
@@ -104,8 +128,8 @@ async def _client(port: int, path: str, token: str | None, until: float) -> int:
 
 
 @contextmanager
-def servers(folder: Path) -> Iterator[tuple[int, int, str]]:
-    """Ports of both, and a token for ours."""
+def servers(folder: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int], str]]:
+    """Process id and port of both, and a token for ours."""
     ours = Settings(
         port=free_port(),
         data_dir=folder,
@@ -130,7 +154,9 @@ def servers(folder: Path) -> Iterator[tuple[int, int, str]]:
             wait_for(port)
         body = {"username": "admin", "password": ADMIN_PASSWORD}
         login = httpx.post(f"http://127.0.0.1:{ours.port}/api/v1/auth/login", json=body)
-        yield ours.port, bare_port, login.raise_for_status().json()["access_token"]
+        pids = [process.pid or 0 for process in processes]
+        token = login.raise_for_status().json()["access_token"]
+        yield (pids[0], ours.port), (pids[1], bare_port), token
     finally:
         for process in processes:
             process.terminate()

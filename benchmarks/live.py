@@ -28,6 +28,7 @@ import simplejpeg
 import websockets
 
 from benchmarks.bare_websocket import serve_bare
+from benchmarks.processor_time import of_process
 from plugins.media_time import to_rfc3339
 from plugins.messages import frames_stream, tracks_stream
 from plugins.wire import encode_set
@@ -355,9 +356,8 @@ def figures_of(latencies: Sequence[float]) -> dict[str, float]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+    """User and system time of a process's threads so far."""
+    return of_process(pid) / 1e3
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ def by_program(folder: Path) -> dict[str, float]:
     return dict(spent)
 
 
+def of_process(pid: int) -> float:
+    """Milliseconds so far of all threads that a process has."""
+    return sum(_ms(task) for task in Path(f"/proc/{pid}/task").iterdir())
+
+
 def _ms(task: Path) -> float:
     return int((task / "schedstat").read_text().split()[0]) / 1e6
 
