@@ -19,9 +19,12 @@ from plugins.tracking.sight import (
     HEAD,
     Boxes,
     Expected,
+    Projected,
     Visibility,
+    diagonal,
     expect,
     misfit,
+    project,
     visibility,
 )
 
@@ -32,6 +35,7 @@ _ROBUST = 6.0
 _HIDDEN_SPAN = 0.5
 _NOTHING = 1e4
 _ABSURD_PX = 1e6
+_LOG_SQRT_2_PI = 0.5 * float(np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +112,32 @@ def match_jointly(
     squared Mahalanobis distance is at most ``max_squared``.
     """
 
-    def match(k: int, mean: FloatArray, cov: FloatArray) -> Matched:
+    people, cov = mean[:, :EDGES], cov[:, :EDGES, :EDGES]
+    shown = [project(people, sight.plane) for sight in sights]
+    seen = [visibility(p, s.plane, s.detection) for p, s in zip(shown, sights, strict=True)]
+
+    def match(k: int, people: FloatArray, cov: FloatArray, projected: Projected) -> Matched:
+        expected = expect(projected, sights[k].bias, seen[k].hidden, parameters)
         return _match(
-            sights[k], seen[k], mean, cov, max_squared=max_squared, dt_s=dt_s, parameters=parameters
+            sights[k],
+            seen[k],
+            people,
+            cov,
+            expected,
+            max_squared=max_squared,
+            dt_s=dt_s,
+            parameters=parameters,
         )
 
-    seen = [visibility(mean[:, :EDGES], sight.plane, sight.detection) for sight in sights]
-    matched = [match(k, mean, cov) for k in range(len(sights))]
+    matched = [match(k, people, cov, projected) for k, projected in enumerate(shown)]
     precision = np.asarray(np.linalg.inv(cov), np.float64)
-    vector = (precision @ mean[..., None])[..., 0]
+    vector = (precision @ people[..., None])[..., 0]
     for _ in range(_SWEEPS):
         before = list(matched)
-        for k in range(len(sights)):
+        for k, sight in enumerate(sights):
             others = [m for i, m in enumerate(matched) if i != k]
-            matched[k] = match(k, *_given(precision, vector, others))
+            given, given_cov = _given(precision, vector, others)
+            matched[k] = match(k, given, given_cov, project(given, sight.plane))
         if all(_is_same(a, b) for a, b in zip(before, matched, strict=True)):
             break
     return matched
@@ -134,11 +150,11 @@ def _is_same(a: Matched, b: Matched) -> bool:
 def _given(
     precision: FloatArray, vector: FloatArray, others: list[Matched]
 ) -> tuple[FloatArray, FloatArray]:
-    """People's states when the ``others`` are right."""
+    """People (N, 4) and their covariances when the ``others`` are right."""
     total, weighted = precision.copy(), vector.copy()
     for m in others:
-        total[:, :EDGES, :EDGES] += m.information
-        weighted[:, :EDGES] += m.weighted
+        total += m.information
+        weighted += m.weighted
     cov = np.asarray(np.linalg.inv(total), np.float64)
     return (cov @ weighted[..., None])[..., 0], cov
 
@@ -146,44 +162,45 @@ def _given(
 def _match(
     sight: Sight,
     seen: Visibility,
-    mean: FloatArray,
+    people: FloatArray,
     cov: FloatArray,
+    expected: Expected,
     *,
     max_squared: float,
     dt_s: float,
     parameters: TrackingParameters,
 ) -> Matched:
-    people = mean[:, :EDGES]
-    expected = expect(people, sight.plane, sight.bias, seen.hidden, parameters)
-    e = np.nan_to_num(misfit(sight.boxes, expected), nan=_ABSURD_PX)
-    fit = _fit(
-        e,
-        sight.boxes.foot_px2,
-        cov[:, :EDGES, :EDGES],
-        expected,
-        seen=seen,
-        parameters=parameters,
-    )
+    e = misfit(sight.boxes, expected)
+    np.copyto(e, _ABSURD_PX, where=np.isnan(e))
+    fit = _fit(e, sight.boxes.foot_px2, cov, expected, seen=seen, parameters=parameters)
     gain = np.where(fit.squared <= max_squared, fit.ratio + sight.prior, -np.inf)
     rows, columns = assign(gain, 0.0)
-    R = expected.noise[rows]
-    R[:, FOOT, FOOT] += sight.boxes.foot_px2[columns]
-    R = R * max(1.0, parameters.correlation_s / max(dt_s, 1e-3))
-    R = R * np.maximum(1.0, fit.squared[rows, columns] / _ROBUST)[:, None, None]
-    is_cut = sight.boxes.is_cut[columns]
-    R[:, HEAD, HEAD] *= np.where(is_cut[:, HEAD], _NOTHING, 1.0)
-    R[:, FOOT, FOOT] *= np.where(
-        is_cut[:, FOOT], _NOTHING, 1.0 / np.maximum(fit.feet_seen[rows, columns], 1.0 / _NOTHING)
-    )
+    e, J = e[rows, :, columns], expected.J[rows]
+    R = _noise(sight.boxes, expected, fit, rows, columns)
+    R *= max(1.0, parameters.correlation_s / max(dt_s, 1e-3))
+    by = J.swapaxes(1, 2) @ np.linalg.inv(R)
+    target = e[..., None] + J @ people[rows][..., None]
     information = np.zeros((len(people), EDGES, EDGES))
     weighted = np.zeros((len(people), EDGES))
-    J = expected.J[rows]
-    by = J.swapaxes(1, 2) @ np.linalg.inv(R)
     information[rows] = by @ J
-    target = e[rows, columns] + (J @ people[rows][..., None])[..., 0]
-    weighted[rows] = (by @ target[..., None])[..., 0]
-    residual = e[rows, columns] / expected.size_px[rows, None]
+    weighted[rows] = (by @ target)[..., 0]
+    residual = e / expected.size_px[rows, None]
     return Matched(rows, columns, fit.ratio, residual, information, weighted, seen)
+
+
+def _noise(
+    boxes: Boxes, expected: Expected, fit: Fit, rows: IntArray, columns: IntArray
+) -> FloatArray:
+    """Covariance (K, 4, 4) of the edges of matched boxes: large for those that tell little."""
+    R = expected.noise(rows)
+    edges = diagonal(R)
+    edges[:, FOOT] += boxes.foot_px2[columns]
+    R *= np.maximum(1.0, fit.squared[rows, columns] / _ROBUST)[:, None, None]
+    is_cut = boxes.is_cut[columns]
+    edges[:, HEAD] *= np.where(is_cut[:, HEAD], _NOTHING, 1.0)
+    feet_seen = np.maximum(fit.feet_seen[rows, columns], 1.0 / _NOTHING)
+    edges[:, FOOT] *= np.where(is_cut[:, FOOT], _NOTHING, 1.0 / feet_seen)
+    return R
 
 
 def _fit(
@@ -195,27 +212,30 @@ def _fit(
     seen: Visibility,
     parameters: TrackingParameters,
 ) -> Fit:
-    """Of misfits (N, M, 4) in pixels. A box either ends at the feet, or anywhere above them.
+    """Of misfits (N, 4, M) in pixels. A box either ends at the feet, or anywhere above them.
 
     ``foot_px2`` (M,) is as in ``sight.py``.
     """
-    J = np.nan_to_num(expected.J)
-    S = J @ cov @ J.swapaxes(1, 2) + expected.noise
+    J, cov = expected.J, cov.copy()
+    diagonal(cov)[:, :2] += expected.floor_m2
+    S = J @ cov @ J.swapaxes(1, 2)
+    diagonal(S)[:] += expected.sigma2_px
     white = np.linalg.inv(np.linalg.cholesky(S))
-    z = e @ white.swapaxes(1, 2)
+    z = white @ e
     # Densities are per edge and person's height, so that near and far people compare.
-    log_scale = np.log(np.diagonal(white, axis1=1, axis2=2) * expected.size_px[:, None])
-    log_scale -= 0.5 * np.log(2 * np.pi)
-    squared = (z[..., :FOOT] ** 2).sum(axis=2)
-    upper = log_scale[:, :FOOT].sum(axis=1)[:, None] - 0.5 * squared
+    log_scale = np.log(diagonal(white) * expected.size_px[:, None]) - _LOG_SQRT_2_PI
+    squared = (z[:, :FOOT] ** 2).sum(axis=1)
     # The bottom is the last edge, so that its own noise widens its whitened misfit alone.
     wider = 1.0 + foot_px2 * white[:, FOOT, FOOT, None] ** 2
-    z_foot = z[..., FOOT] / np.sqrt(wider)
-    at_feet = log_scale[:, FOOT, None] - 0.5 * (z_foot**2 + np.log(wider))
-    at_feet += np.log(1.0 - seen.feet_hidden)[:, None]
-    above = np.log(seen.feet_hidden / _HIDDEN_SPAN)[:, None]
-    lower = np.logaddexp(at_feet, np.where(z_foot < 1.0, above, -np.inf))
+    z2_foot = z[:, FOOT] ** 2 / wider
+    feet_hidden = seen.feet_hidden
+    known = log_scale[:, FOOT] + np.log(1.0 - feet_hidden)
+    at_feet = known[:, None] - 0.5 * (z2_foot + np.log(wider))
+    above = np.log(feet_hidden / _HIDDEN_SPAN)[:, None]
+    # No further below the feet than one standard deviation.
+    lower = np.logaddexp(at_feet, np.where(z[:, FOOT] < np.sqrt(wider), above, -np.inf))
     feet_seen = np.exp(at_feet - lower)
-    odds = np.log(seen.detection / (1.0 - seen.detection))[:, None]
-    ratio = parameters.box_space + odds + upper + lower
-    return Fit(ratio, squared + feet_seen * z_foot**2, feet_seen)
+    odds = parameters.box_space + np.log(seen.detection / (1.0 - seen.detection))
+    upper = odds + log_scale[:, :FOOT].sum(axis=1)
+    ratio = upper[:, None] - 0.5 * squared + lower
+    return Fit(ratio, squared + feet_seen * z2_foot, feet_seen)

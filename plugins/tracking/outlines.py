@@ -16,8 +16,10 @@ from plugins.tracking.sight import (
     MIDDLE,
     WIDTH,
     Boxes,
+    diagonal,
     expect,
     hidden_by_nearer,
+    project,
 )
 
 _LEAST_SHARE = 0.3
@@ -42,12 +44,12 @@ def outlines(
     if plane.projection is None or not len(mean):
         return boxes_xyxy
     people = mean[:, :EDGES]
-    expected = expect(people, plane, bias, np.zeros(len(people)), parameters)
-    known = np.einsum("nij,njk,nik->ni", expected.J, cov[:, :EDGES, :EDGES], expected.J)
-    known += np.diagonal(expected.noise, axis1=1, axis2=2)
+    expected = expect(project(people, plane), bias, np.zeros(len(people)), parameters)
+    J, noise = expected.J, diagonal(expected.noise())
+    known = ((J @ cov[:, :EDGES, :EDGES]) * J).sum(axis=2) + noise
     hidden = hidden_by_nearer(expected.edges_px, expected.size_px)
     guessed = (HIDDEN_SIGMA * hidden[:, None] * expected.size_px[:, None]) ** 2
-    guessed += _SURE_SHARE * np.diagonal(expected.noise, axis1=1, axis2=2)
+    guessed += _SURE_SHARE * noise
     guessed[:, FOOT] += _FOOT_WEIGHT * boxes.foot_px2
     move = guessed / (guessed + known) * (expected.edges_px - boxes.edges_px)
     move = np.where(boxes.is_cut | ~np.isfinite(move), 0.0, move)

@@ -6,10 +6,11 @@ camera's pose is unknown only the feet are compared.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from plugins.tracking.assignment import covered
+from plugins.tracking.assignment import IntArray, covered
 from plugins.tracking.camera_plane import BoolArray, CameraPlane, FloatArray
 from plugins.tracking.parameters import TrackingParameters
 
@@ -63,18 +64,58 @@ class Visibility:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """People (N) as one camera should see them.
+class Projected:
+    """People (N) as one camera shows them.
 
-    ``edges_px`` (N, 4) with Jacobian ``J`` (N, 4, 4); ``size_px`` (N,) their height in the picture;
-    ``noise`` (N, 4, 4) covariance of measured edges. Who is behind the camera has NaN edges.
+    ``edges_px`` (N, 4) with Jacobian ``J`` (N, 4, 4); ``size_px`` (N,) their height in the picture.
+    Who is behind the camera has NaN edges and zeros in ``J``.
     """
 
     edges_px: FloatArray
     J: FloatArray
     size_px: FloatArray
-    noise: FloatArray
     has_pose: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """People (N) as the boxes of one camera should be: ``edges_px``, ``J`` and ``size_px`` as
+    projected, its bias added. ``sigma2_px`` (N, 4) are the variances of measured edges, beside
+    which the floor itself is wrong by a variance of ``floor_m2``.
+    """
+
+    edges_px: FloatArray
+    J: FloatArray
+    size_px: FloatArray
+    sigma2_px: FloatArray
+    floor_m2: float
+    has_pose: bool
+
+    def noise(self, rows: IntArray | slice = slice(None)) -> FloatArray:
+        """Covariance (N, 4, 4) of measured edges, of some rows or all."""
+        on_floor = self.J[rows, :, :2]
+        noise = self.floor_m2 * (on_floor @ on_floor.swapaxes(1, 2))
+        diagonal(noise)[:] += self.sigma2_px[rows]
+        return np.asarray(noise)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinhole:
+    """What projecting needs of a camera's matrix ``P`` (3, 4); the last row gives metres of depth
+    where the pose is known. ``by`` (2, 3, 3) are the derivatives of feet and head, ``focal_px`` is
+    for widths, ``picture_xyxy`` (1, 4) its frame.
+    """
+
+    P: FloatArray
+    by: FloatArray
+    focal_px: float
+    picture_xyxy: FloatArray
+
+
+def diagonal(matrices: FloatArray) -> FloatArray:
+    """The diagonals (N, D) of contiguous matrices (N, D, D), to be changed in place."""
+    size = matrices.shape[-1]
+    return matrices.reshape(-1, size * size)[:, :: size + 1]
 
 
 def measure(boxes_xyxy: FloatArray, scores: FloatArray, plane: CameraPlane) -> Boxes:
@@ -97,52 +138,59 @@ def measure(boxes_xyxy: FloatArray, scores: FloatArray, plane: CameraPlane) -> B
     return Boxes(edges, is_cut, (foot_sigma * (y1 - y0)) ** 2)
 
 
-def visibility(people: FloatArray, plane: CameraPlane, detection: FloatArray) -> Visibility:
-    """How well a camera sees ``people`` (N, 4), by who stands where.
+def project(people: FloatArray, plane: CameraPlane) -> Projected:
+    """Where a camera shows ``people`` (N, 4)."""
+    hole = _pinhole(plane)
+    edges, J = _edges(people, hole)
+    has_pose = plane.projection is not None
+    if not has_pose:
+        J[:, [HEAD, WIDTH]] = 0.0
+    return Projected(edges, J, _size(edges, plane), has_pose)
+
+
+def visibility(projected: Projected, plane: CameraPlane, detection: FloatArray) -> Visibility:
+    """How well a camera sees people (N), by who stands where.
 
     ``detection`` (2,) is the chance that it detects somebody in full view, and the share of that
     which hiding them wholly takes.
     """
-    edges, _ = _edges(people, _projection(plane))
-    size = _size(edges, plane)
-    hidden = hidden_by_nearer(edges, size)
-    inside = _inside(edges, plane)
+    hidden = hidden_by_nearer(projected.edges_px, projected.size_px)
+    inside = _inside(projected.edges_px, plane)
     chance = detection[0] * (1.0 - detection[1] * hidden) * inside
-    return Visibility(hidden, inside, np.clip(chance, _LEAST_DETECTION, _MOST_DETECTION))
+    return Visibility(hidden, inside, chance.clip(_LEAST_DETECTION, _MOST_DETECTION))
 
 
 def expect(
-    people: FloatArray,
-    plane: CameraPlane,
-    bias: FloatArray,
-    hidden: FloatArray,
-    parameters: TrackingParameters,
+    projected: Projected, bias: FloatArray, hidden: FloatArray, parameters: TrackingParameters
 ) -> Expected:
-    """What a camera should see of ``people`` (N, 4), of whom a share (N,) is ``hidden``; ``bias``
-    (4,) are its boxes' usual errors, as shares of the person's height in the picture.
+    """How the boxes of people (N) should be, of whom a share (N,) is ``hidden``; ``bias`` (4,) are
+    the camera's usual errors, as shares of the person's height in the picture.
     """
-    has_pose = plane.projection is not None
-    edges, J = _edges(people, _projection(plane))
-    size = _size(edges, plane)
+    size = projected.size_px[:, None]
     share = _EDGE_SIGMA**2 + (HIDDEN_SIGMA * hidden[:, None]) ** 2
-    sigma2 = np.maximum(share * size[:, None] ** 2, _LEAST_SIGMA_PX**2)
-    if not has_pose:
-        J[:, [HEAD, WIDTH]] = 0.0
-    on_floor = np.nan_to_num(J[:, :, :2])
-    noise = parameters.position_bias_m**2 * on_floor @ on_floor.swapaxes(1, 2)
-    noise[:, range(EDGES), range(EDGES)] += sigma2
-    return Expected(edges + bias * size[:, None], J, size, noise, has_pose)
+    return Expected(
+        projected.edges_px + bias * size,
+        projected.J,
+        projected.size_px,
+        np.maximum(share * size**2, _LEAST_SIGMA_PX**2),
+        parameters.position_bias_m**2,
+        projected.has_pose,
+    )
 
 
 def misfit(boxes: Boxes, expected: Expected) -> FloatArray:
-    """Measured less expected edges (N, M, 4); what lies beyond a border fits any cut edge."""
-    e = boxes.edges_px[None] - expected.edges_px[:, None]
+    """Measured less expected edges (N, 4, M); what lies beyond a border fits any cut edge."""
+    e = boxes.edges_px.T - expected.edges_px[:, :, None]
     if not expected.has_pose:
-        e[..., [HEAD, WIDTH]] = 0.0
-    beyond = e * np.where(_CUT_SHARE > 0, _CUT_SHARE, 1.0)
-    beyond[..., HEAD] = np.minimum(e[..., HEAD], 0.0)
-    beyond[..., FOOT] = np.maximum(e[..., FOOT], 0.0)
-    return np.asarray(np.where(boxes.is_cut[None], beyond, e))
+        e[:, [HEAD, WIDTH]] = 0.0
+    cut = np.flatnonzero(boxes.is_cut.any(axis=1))
+    if cut.size:
+        whole = e[:, :, cut]
+        beyond = whole * np.where(_CUT_SHARE > 0, _CUT_SHARE, 1.0)[:, None]
+        beyond[:, HEAD] = np.minimum(whole[:, HEAD], 0.0)
+        beyond[:, FOOT] = np.maximum(whole[:, FOOT], 0.0)
+        e[:, :, cut] = np.where(boxes.is_cut[cut].T, beyond, whole)
+    return np.asarray(e)
 
 
 def _size(edges: FloatArray, plane: CameraPlane) -> FloatArray:
@@ -152,44 +200,56 @@ def _size(edges: FloatArray, plane: CameraPlane) -> FloatArray:
     return np.maximum(np.nan_to_num(edges[:, FOOT] - edges[:, HEAD], nan=1.0), 1.0)
 
 
-def _projection(plane: CameraPlane) -> FloatArray:
-    """(3, 4), scaled so that the last row gives metres of depth where the pose is known."""
+@lru_cache(maxsize=64)
+def _pinhole(plane: CameraPlane) -> _Pinhole:
     if plane.projection is not None:
-        return plane.projection / np.linalg.norm(plane.projection[2, :3])
-    first, second, origin = plane.ground_to_image.T
-    return np.stack([first, second, np.zeros(3), origin], axis=1)
-
-
-def _edges(people: FloatArray, P: FloatArray) -> tuple[FloatArray, FloatArray]:
-    foot = people[:, :2] @ P[:, :2].T + P[:, 3]
-    head = foot + people[:, 2:3] * P[:, 2]
-    foot_px, foot_J = _divided(foot, np.column_stack([P[:, :2], np.zeros(3)]))
-    head_px, head_J = _divided(head, P[:, :3])
-    edges = np.empty((len(people), EDGES))
-    J = np.zeros((len(people), EDGES, 4))
-    edges[:, MIDDLE] = (foot_px[:, 0] + head_px[:, 0]) / 2
-    edges[:, HEAD], edges[:, FOOT] = head_px[:, 1], foot_px[:, 1]
-    J[:, MIDDLE, :3] = (foot_J[:, 0] + head_J[:, 0]) / 2
-    J[:, HEAD, :3], J[:, FOOT, :3] = head_J[:, 1], foot_J[:, 1]
+        P = plane.projection / np.linalg.norm(plane.projection[2, :3])
+    else:
+        first, second, origin = plane.ground_to_image.T
+        P = np.stack([first, second, np.zeros(3), origin], axis=1)
+    by = np.stack([P[:, :3] * (1.0, 1.0, 0.0), P[:, :3]])
     focal_px = float(np.linalg.norm(np.cross(P[0, :3], P[2, :3])))
+    return _Pinhole(P, by, focal_px, np.array([[0.0, 0.0, plane.width, plane.height]]))
+
+
+def _edges(people: FloatArray, hole: _Pinhole) -> tuple[FloatArray, FloatArray]:
+    P, N = hole.P, len(people)
+    ends = np.empty((2, N, 3))
+    foot, head = ends
+    foot[:] = people[:, :2] @ P[:, :2].T + P[:, 3]
+    head[:] = foot + people[:, 2:3] * P[:, 2]
+    px, px_J = _divided(ends, hole.by[:, None])
+    edges = np.empty((N, EDGES))
+    J = np.zeros((N, EDGES, 4))
+    edges[:, MIDDLE] = px[:, :, 0].sum(axis=0) / 2
+    edges[:, HEAD], edges[:, FOOT] = px[1, :, 1], px[0, :, 1]
+    J[:, MIDDLE, :3] = px_J[:, :, 0].sum(axis=0) / 2
+    J[:, HEAD, :3], J[:, FOOT, :3] = px_J[1, :, 1], px_J[0, :, 1]
     depth = np.maximum((foot[:, 2] + head[:, 2]) / 2, 1e-6)
-    edges[:, WIDTH] = width = focal_px * people[:, 3] / depth
-    J[:, WIDTH, :2] = -(width / depth)[:, None] * P[2, :2]
-    J[:, WIDTH, 2] = -width / depth * P[2, 2] / 2
-    J[:, WIDTH, 3] = focal_px / depth
+    J[:, WIDTH, 3] = per_metre = hole.focal_px / depth
+    edges[:, WIDTH] = width = per_metre * people[:, 3]
+    J[:, WIDTH, :3] = -(width / depth)[:, None] * (P[2, :3] * (1.0, 1.0, 0.5))
     return edges, J
 
 
 def _divided(homogeneous: FloatArray, by: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Pixels (N, 2) and their Jacobian (N, 2, 3), given that of the homogeneous point (3, 3)."""
-    w = np.where(homogeneous[:, 2] > 1e-6, homogeneous[:, 2], np.nan)
-    px = homogeneous[:, :2] / w[:, None]
-    return px, (by[:2] - px[:, :, None] * by[2]) / w[:, None, None]
+    """Pixels (2, N, 2) and their Jacobian (2, N, 2, 3), given that of the homogeneous points
+    (2, 1, 3, 3); behind the camera NaN and zeros.
+    """
+    w = homogeneous[:, :, 2:]
+    is_behind = w <= 1e-6
+    if is_behind.any():
+        w = np.where(is_behind, np.nan, w)
+    px = homogeneous[:, :, :2] / w
+    J = (by[:, :, :2] - px[..., None] * by[:, :, 2:]) / w[..., None]
+    if is_behind.any():
+        np.nan_to_num(J, copy=False)
+    return px, J
 
 
 def hidden_by_nearer(edges: FloatArray, size: FloatArray) -> FloatArray:
     """Share (N,) of each person that one who stands nearer hides; lower feet are nearer."""
-    boxes = np.nan_to_num(_as_boxes(edges), nan=-_FAR_PX)
+    boxes = _as_boxes(edges)
     nearer = edges[None, :, FOOT] > edges[:, None, FOOT] + 0.02 * size[:, None]
     share = np.where(nearer, covered(boxes, boxes), 0.0)
     return np.asarray(share.max(axis=1, initial=0.0))
@@ -197,11 +257,13 @@ def hidden_by_nearer(edges: FloatArray, size: FloatArray) -> FloatArray:
 
 def _inside(edges: FloatArray, plane: CameraPlane) -> FloatArray:
     """Share (N,) of each person that lies within the picture."""
-    boxes = np.nan_to_num(_as_boxes(edges), nan=-_FAR_PX)
-    picture = np.array([[0.0, 0.0, plane.width, plane.height]])
-    return np.asarray(np.clip(1.25 * covered(boxes, picture)[:, 0] - 0.1, 0.0, 1.0))
+    shared = covered(_as_boxes(edges), _pinhole(plane).picture_xyxy)[:, 0]
+    return np.asarray((1.25 * shared - 0.1).clip(0.0, 1.0))
 
 
 def _as_boxes(edges: FloatArray) -> FloatArray:
+    """(N, 4) x0, y0, x1, y1; far away and empty for who is behind the camera."""
     half, middle = edges[:, WIDTH] / 2, edges[:, MIDDLE]
-    return np.stack([middle - half, edges[:, HEAD], middle + half, edges[:, FOOT]], axis=1)
+    boxes = np.stack([middle - half, edges[:, HEAD], middle + half, edges[:, FOOT]], axis=1)
+    np.copyto(boxes, -_FAR_PX, where=np.isnan(boxes))
+    return boxes

@@ -3,7 +3,7 @@
 import numpy as np
 
 from plugins.tracking import TrackingParameters
-from plugins.tracking.sight import FOOT, HEAD, MIDDLE, expect, measure, misfit, visibility
+from plugins.tracking.sight import FOOT, HEAD, MIDDLE, expect, measure, misfit, project, visibility
 from tests.tracking.world import HEIGHT, box_of, camera
 
 PLANE = camera((0.0, -6.0, 3.0), (0.0, 0.0), 800.0)
@@ -13,7 +13,7 @@ SHOWN = np.zeros(1)
 
 def expected(*person):
     """One person (x, y, height, width) as the camera should see them."""
-    return expect(np.array([person]), PLANE, np.zeros(4), SHOWN, PARAMETERS)
+    return expect(project(np.array([person]), PLANE), np.zeros(4), SHOWN, PARAMETERS)
 
 
 def test_edges_are_where_the_camera_projects_feet_and_head():
@@ -42,13 +42,13 @@ def test_a_cut_box_fits_whoever_reaches_beyond_the_border():
     top = near.edges_px[0, HEAD]
     for bottom, is_fitting in ((HEIGHT, True), (HEIGHT - 200, False)):
         boxes = measure(np.array([[600.0, top, 680.0, bottom]]), np.ones(1), PLANE)
-        assert (misfit(boxes, near)[0, 0, FOOT] == 0.0) == is_fitting
+        assert (misfit(boxes, near)[0, FOOT, 0] == 0.0) == is_fitting
 
 
 def test_who_stands_behind_somebody_is_hardly_detected():
     """The nearer is in full view, the one straight behind is hidden."""
     two = np.array([[0.0, 0.0, 1.7, 0.5], [0.0, 0.8, 1.7, 0.5]])
-    seen = visibility(two, PLANE, np.array([0.8, 1.0]))
+    seen = visibility(project(two, PLANE), PLANE, np.array([0.8, 1.0]))
     assert seen.hidden[0] == 0.0
     assert seen.hidden[1] > 0.5
     assert seen.detection[1] < 0.5 * seen.detection[0]
@@ -59,5 +59,5 @@ def test_a_box_of_a_person_fits_that_person():
     box = box_of(PLANE, (0.5, 1.0))
     assert box is not None
     view = expected(0.5, 1.0, 1.7, 0.44)
-    error = misfit(measure(box[None], np.ones(1), PLANE), view)[0, 0] / view.size_px[0]
+    error = misfit(measure(box[None], np.ones(1), PLANE), view)[0, :, 0] / view.size_px[0]
     assert np.abs(error).max() < 0.06
