@@ -54,6 +54,9 @@ class Lens:
         """
         if len(px) == 0:
             return px, np.empty((0, 2, 2)), np.empty(0, dtype=bool)
+        if not self.distortion.any():
+            identity = np.broadcast_to(np.eye(2), (len(px), 2, 2))
+            return px, identity, np.asarray(np.isfinite(px).all(axis=1))
         rays = self._undistort_rays(px)
         distorted, forward = self._distort_rays(rays)
         inverse, determinant = _inverse_2x2(forward)

@@ -57,6 +57,7 @@ def reconsider(
     """People begun lately may turn out to be lost ones once good pictures of them are there."""
     decisions: list[IdentityDecision] = []
     limit_ns = int(parameters.recognise_s * NS_PER_S)
+    lost = _lost(state)
     done: set[int] = set()
     for view in views:
         for row, tracklet in enumerate(view.tracklets):
@@ -69,13 +70,14 @@ def reconsider(
             if look is None:
                 continue
             done.add(person.number)
-            found = _recognised(
-                state, look, view, row, parameters=parameters, before_ns=person.born_ns
-            )
+            until_ns = person.born_ns + int(_DOUBLED_S * NS_PER_S)
+            early = {n: p for n, p in lost.items() if p.seen_ns <= until_ns}
+            found = _recognised(state, look, view, row, lost=early, parameters=parameters)
             if found is None or not found.is_same or found.person.number > person.number:
                 continue
             state.rename(found.person.number, person.number)
             _move(found.person, person)
+            lost = _lost(state)
             decisions.append(
                 _decision(
                     view,
@@ -166,7 +168,9 @@ def _find_or_begin(
     tracklet = view.tracklets[row]
     look = state.link(view.camera_id, tracklet.track_id).look
     found = (
-        None if look is None else _recognised(state, look.vector, view, row, parameters=parameters)
+        None
+        if look is None
+        else _recognised(state, look.vector, view, row, lost=_lost(state), parameters=parameters)
     )
     decisions: list[IdentityDecision] = []
     if found is not None and found.is_same:
@@ -207,28 +211,29 @@ def _find_or_begin(
     return person, decisions
 
 
+def _lost(state: IdentityState) -> dict[int, Person]:
+    """By number, who is nowhere to be seen now."""
+    linked, until_ns = state.linked(), state.time_ns - int(_JUST_SEEN_S * NS_PER_S)
+    persons = state.people.persons
+    return {n: p for n, p in persons.items() if n not in linked and p.seen_ns <= until_ns}
+
+
 def _recognised(
     state: IdentityState,
     look: Vectors,
     view: View,
     row: int,
     *,
+    lost: dict[int, Person],
     parameters: TrackingParameters,
-    before_ns: int | None = None,
 ) -> Recognition | None:
-    """The most alike of the people lost now, and lost soon after ``before_ns`` where given."""
-    linked, until_ns = state.linked(), state.time_ns - int(_JUST_SEEN_S * NS_PER_S)
-    if before_ns is not None:
-        until_ns = min(until_ns, before_ns + int(_DOUBLED_S * NS_PER_S))
-
-    def lost(number: int) -> Person | None:
-        person = state.people.persons[number]
-        return None if number in linked or person.seen_ns > until_ns else person
-
+    """The most alike of the lost people."""
+    if not lost:
+        return None
     return recognise(
         look,
         view.place_m(row),
-        lost,
+        lost.get,
         state.gallery,
         time_ns=state.time_ns,
         parameters=parameters,

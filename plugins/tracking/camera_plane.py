@@ -37,7 +37,11 @@ class MappedPoints(Protocol):
 
 
 class CameraPlane(Protocol):
-    """One calibrated camera over a flat floor."""
+    """One calibrated camera over a flat floor. It never changes: what follows is kept by it."""
+
+    def __hash__(self) -> int:
+        """By identity is enough."""
+        ...
 
     @property
     def width(self) -> int:

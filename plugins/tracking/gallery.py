@@ -20,6 +20,7 @@ from plugins.tracking.vector_pool import Rows, VectorPool, Vectors, grown
 HalfVectors = npt.NDArray[np.float16]
 _BEST_COMPARED = 3
 _LEAST_QUALITY = 1e-3
+_NO_COSINE = -2.0
 # Up to so many people, all are compared; of more, those whose sketches differ least.
 _SHORTLIST = 256
 
@@ -75,6 +76,7 @@ class Gallery:
             pool.give_back([own.pop(_most_redundant(pool, np.array(own)))])
         self._slots[row] = -1
         self._slots[row, : len(own)] = own
+        self._means.pop(person, None)
         self._sketch(row)
 
     def cosines(self, looks: Vectors, persons: Sequence[int]) -> FloatArray:
@@ -100,7 +102,11 @@ class Gallery:
     def mean(self, person: int) -> Vectors | None:
         """Quality-weighted mean direction (D,), None for a person without embeddings."""
         row = self._row_of.get(person)
-        return None if row is None else self._mean(row)
+        if row is None:
+            return None
+        if person not in self._means:
+            self._means[person] = self._mean(row)
+        return self._means[person]
 
     def merge(self, kept: int, dropped: int) -> None:
         """Gives all embeddings of ``dropped`` to ``kept``."""
@@ -118,6 +124,7 @@ class Gallery:
             row = self._row_of.pop(person, None)
             if row is None:
                 continue
+            self._means.pop(person, None)
             self._pool.give_back(self._own(row))
             last = len(self._row_of)
             for array in (self._persons, self._slots, self._bits):
@@ -139,6 +146,7 @@ class Gallery:
         self._pool = VectorPool(0)
         self._sketcher = None
         self._row_of: dict[int, int] = {}
+        self._means: dict[int, Vectors] = {}
         self._persons = np.zeros(0, np.int64)
         self._slots: Rows = np.zeros((0, self.vectors_per_person), np.int32)
         self._bits: Bits = np.zeros((0, 128), np.uint8)
@@ -183,16 +191,18 @@ class Gallery:
     def _compare(self, looks: Vectors, rows: npt.NDArray[np.int64]) -> FloatArray:
         """(Q, P) for rows (P,)."""
         pool, slots = self._pool, self._slots[rows]
+        # Everybody's vectors come first in their row.
+        slots = slots[:, : int((slots >= 0).any(axis=0).sum())]
         is_taken: BoolArray = slots >= 0
-        cosines = np.full((len(looks), *slots.shape), -np.inf)
+        cosines = np.full((len(looks), *slots.shape), _NO_COSINE)
         cosines[:, is_taken] = looks @ pool.vectors(slots[is_taken]).T
-        weights = np.maximum(np.where(is_taken, pool.quality(slots), 0.0), _LEAST_QUALITY)
-        best = np.argsort(-cosines, axis=2, kind="stable")[..., :_BEST_COMPARED]
-        chosen = np.take_along_axis(cosines, best, axis=2)
-        weight = np.take_along_axis(np.broadcast_to(weights, cosines.shape), best, axis=2)
-        weight = np.where(np.isfinite(chosen), weight, 0.0)
-        chosen = np.where(np.isfinite(chosen), chosen, 0.0)
-        return np.asarray((chosen * weight).sum(axis=2) / weight.sum(axis=2))
+        weights = np.where(is_taken, np.maximum(pool.quality(slots), _LEAST_QUALITY), 0.0)
+        if slots.shape[1] > _BEST_COMPARED:
+            best = np.argsort(-cosines, axis=2, kind="stable")[..., :_BEST_COMPARED]
+            look, person = np.ogrid[: len(looks), : len(rows)]
+            cosines = cosines[look[..., None], person[..., None], best]
+            weights = weights[person[..., None], best]
+        return np.asarray((cosines * weights).sum(axis=2) / weights.sum(axis=-1))
 
     def _shortlist(self, look: Vectors, count: int) -> npt.NDArray[np.int64]:
         people = len(self._row_of)

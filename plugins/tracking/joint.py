@@ -111,7 +111,6 @@ def match_jointly(
     """Matches people, predicted as ``mean`` (N, 6) and ``cov`` (N, 6, 6), with all boxes whose
     squared Mahalanobis distance is at most ``max_squared``.
     """
-
     people, cov = mean[:, :EDGES], cov[:, :EDGES, :EDGES]
     shown = [project(people, sight.plane) for sight in sights]
     seen = [visibility(p, s.plane, s.detection) for p, s in zip(shown, sights, strict=True)]

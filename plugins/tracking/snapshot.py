@@ -16,7 +16,7 @@ from plugins.tracking.swaps import Story
 from plugins.tracking.tracklets import CameraTracklets
 from plugins.tracking.vector_pool import Vectors
 
-_VERSION = 5
+_VERSION = 6
 
 
 class _Array(msgspec.Struct, frozen=True, array_like=True):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from plugins.frames import NS_PER_S, Detections
-from plugins.tracking import kalman
 from plugins.tracking.assignment import IntArray, area, assign, covered, grown, iou
 from plugins.tracking.camera_plane import BoolArray, FloatArray
 from plugins.tracking.parameters import TrackingParameters
@@ -24,6 +23,7 @@ _DUPLICATE_EDGE = 0.12
 @dataclass(slots=True)
 class Tracklet:
     """``mean`` (8,) is (centre x, centre y, width, height) in pixels and its rate per second.
+    ``cov`` (2, 2) is that of each of the four and its rate: they err alike and independently.
 
     ``box_xyxy`` (4,) is the last detection; ``score`` its score. ``seen_ns`` is when that was.
     ``embedded_ns`` is when a crop of it was last embedded, -1 for never; ``best_quality`` the best
@@ -76,11 +76,13 @@ class CameraTracklets:
         self.time_ns = time_ns
         if not self.tracklets or dt_s == 0:
             return
-        mean = np.stack([t.mean for t in self.tracklets])
-        cov = np.stack([t.cov for t in self.tracklets])
+        mean, cov = _stacked(self.tracklets)
         noise = (_ACCELERATION * np.maximum(mean[:, 3], 1.0)) ** 2
-        Q = noise[:, None, None] * kalman.acceleration_noise(dt_s, 4)
-        mean, cov = kalman.predict(mean, cov, kalman.transition(dt_s, 4), Q)
+        mean[:, :4] += dt_s * mean[:, 4:]
+        # White acceleration, as in ``kalman.py``, of one axis.
+        Q = np.array([[dt_s**3 / 3, dt_s**2 / 2], [dt_s**2 / 2, dt_s]])
+        F = np.array([[1.0, dt_s], [0.0, 1.0]])
+        cov = F @ cov @ F.T + noise[:, None, None] * Q
         for tracklet, m, c in zip(self.tracklets, mean, cov, strict=True):
             tracklet.mean, tracklet.cov = m, c
 
@@ -96,8 +98,10 @@ class CameraTracklets:
             (is_high, parameters.recover_margin),
             (is_low, 0.0),
         ):
-            unseen = [t for t in self.tracklets if t.seen_ns != time_ns]
             chosen = np.flatnonzero(candidates & free)
+            if not chosen.size:
+                continue
+            unseen = [t for t in self.tracklets if t.seen_ns != time_ns]
             rows, columns = _match(unseen, boxes[chosen], margin, parameters.min_iou)
             taken = chosen[columns]
             free[taken] = False
@@ -105,8 +109,9 @@ class CameraTracklets:
         self._begin(np.flatnonzero(free & (scores >= parameters.birth_score)), boxes, scores)
 
     def _begin(self, chosen: IntArray, boxes: FloatArray, scores: FloatArray) -> None:
-        seen = [t.box_xyxy for t in self.tracklets if t.seen_ns == self.time_ns]
-        others = np.concatenate([np.reshape(seen, (-1, 4)), boxes[chosen]])
+        if not chosen.size:
+            return
+        others = np.concatenate([boxes_of(self.observed(self.time_ns)), boxes[chosen]])
         chosen = chosen[~_is_duplicate(boxes[chosen], others)]
         for i in chosen:
             self.tracklets.append(_new(self.next_id, boxes[i], float(scores[i]), self.time_ns))
@@ -115,15 +120,23 @@ class CameraTracklets:
 
 def boxes_of(tracklets: list[Tracklet]) -> FloatArray:
     """Last detected boxes (N, 4)."""
-    return np.reshape([t.box_xyxy for t in tracklets], (-1, 4)).astype(np.float64)
+    if not tracklets:
+        return np.empty((0, 4))
+    return np.concatenate([t.box_xyxy for t in tracklets]).reshape(-1, 4)
+
+
+def _stacked(tracklets: list[Tracklet]) -> tuple[FloatArray, FloatArray]:
+    """Means (N, 8) and covariances (N, 2, 2)."""
+    mean = np.concatenate([t.mean for t in tracklets]).reshape(-1, 8)
+    return mean, np.concatenate([t.cov for t in tracklets]).reshape(-1, 2, 2)
 
 
 def _new(track_id: int, box_xyxy: FloatArray, score: float, time_ns: int) -> Tracklet:
     state = _to_state(box_xyxy[None])[0]
     size = max(float(state[3]), 1.0)
-    sigma = np.repeat([_MEASUREMENT_SIGMA, _VELOCITY_SIGMA], 4) * size
+    cov = np.diag([(_MEASUREMENT_SIGMA * size) ** 2, (_VELOCITY_SIGMA * size) ** 2])
     mean = np.concatenate([state, np.zeros(4)])
-    return Tracklet(track_id, mean, np.diag(sigma**2), box_xyxy.copy(), score, time_ns, time_ns)
+    return Tracklet(track_id, mean, cov, box_xyxy.copy(), score, time_ns, time_ns)
 
 
 def _match(
@@ -131,7 +144,7 @@ def _match(
 ) -> tuple[IntArray, IntArray]:
     if not tracklets or not len(boxes):
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    expected = _to_boxes(np.stack([t.mean for t in tracklets])[:, :4])
+    expected = _to_boxes(_stacked(tracklets)[0][:, :4])
     overlap = iou(grown(expected, margin), grown(boxes, margin))
     # Of two equal overlaps the tracklet that has proved itself keeps its box.
     proven = np.array([0.05 * t.is_confirmed for t in tracklets])[:, None]
@@ -147,11 +160,12 @@ def _correct(
 ) -> None:
     if not tracklets:
         return
-    mean = np.stack([t.mean for t in tracklets])
+    mean, cov = _stacked(tracklets)
     z = _to_state(boxes)
     variance = (_MEASUREMENT_SIGMA * np.maximum(z[:, 3], 1.0)) ** 2
-    R = variance[:, None, None] * np.eye(4)
-    mean, cov = kalman.update(mean, np.stack([t.cov for t in tracklets]), z, R)
+    gain = cov[:, 0] / (cov[:, 0, 0] + variance)[:, None]
+    mean += (gain[:, :, None] * (z - mean[:, :4])[:, None]).reshape(-1, 8)
+    cov -= gain[:, :, None] * cov[:, None, 0]
     for i, tracklet in enumerate(tracklets):
         tracklet.mean, tracklet.cov = mean[i], cov[i]
         tracklet.box_xyxy, tracklet.score = boxes[i].copy(), float(scores[i])

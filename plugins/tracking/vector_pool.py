@@ -41,11 +41,11 @@ class VectorPool:
 
     def vectors(self, rows: npt.NDArray[Any]) -> Vectors:
         """(K, D) of rows (K,)."""
-        return np.asarray(self._vectors[rows])
+        return self._vectors.take(rows, axis=0)
 
     def quality(self, rows: npt.NDArray[Any]) -> FloatArray:
         """Of rows of any shape."""
-        return np.asarray(self._quality[rows])
+        return self._quality.take(rows)
 
     def _grow(self) -> None:
         size = len(self._vectors)
