@@ -17,7 +17,8 @@
 ``verifying.py``      people who look like others after all become those
 ``people.py``         where each person is (``trajectories.py``)
 ``lag.py``            sets wait for corrections, then are settled
-``outlines.py``       boxes put right by where their people stand
+``showing.py``        what is shown of the set, boxes put right by where their people stand
+                      (``outlines.py``)
 ``results.py``        what comes out
 ``parameters.py``     what may be tuned
 ===================== ==============================================================

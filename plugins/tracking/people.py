@@ -105,5 +105,7 @@ class People:
 
 def stacked(persons: list[Person]) -> tuple[FloatArray, FloatArray]:
     """Means (N, 6) and covariances (N, 6, 6)."""
-    mean = np.reshape([p.mean for p in persons], (-1, 6)).astype(np.float64)
-    return mean, np.reshape([p.cov for p in persons], (-1, 6, 6)).astype(np.float64)
+    if not persons:
+        return np.zeros((0, 6)), np.zeros((0, 6, 6))
+    mean = np.concatenate([p.mean for p in persons]).reshape(-1, 6)
+    return mean, np.concatenate([p.cov for p in persons]).reshape(-1, 6, 6)

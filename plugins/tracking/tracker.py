@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from plugins.errors import InvalidInputError, UnknownCameraError
 from plugins.frames import NS_PER_S, CropRequest, Detections
-from plugins.media_time import to_rfc3339
-from plugins.messages import Track
 from plugins.tracking import snapshot as snapshots
 from plugins.tracking.camera_plane import CameraPlane
 from plugins.tracking.crops import ChosenCrop, choose_crops
@@ -18,20 +16,16 @@ from plugins.tracking.identities import identify
 from plugins.tracking.identity_state import IdentityState, Looks, View
 from plugins.tracking.lag import Lag
 from plugins.tracking.matching import Look
-from plugins.tracking.outlines import outlines
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.people import People, Person, stacked
+from plugins.tracking.people import People
 from plugins.tracking.results import (
     Correction,
     IdentityDecision,
-    PersonPosition,
     SetResult,
     SettledSet,
 )
+from plugins.tracking.showing import show
 from plugins.tracking.tracklets import CameraTracklets, Tracklet
-from plugins.tracking.trajectories import uncertainty_m
-
-_PERSON_CLASS = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +99,8 @@ class Tracker:
         decisions = identify(
             self._state, views, living, looks, time_ns=pending.time_ns, parameters=self._parameters
         )
-        tracks: dict[str, list[Track]] = {camera_id: [] for camera_id in self._planes}
-        tracks |= {view.camera_id: self._tracks(view, pending.time_ns) for view in views}
-        positions = self._positions(views)
+        shown, positions = show(self._state, views, self._parameters)
+        tracks = {camera_id: shown.get(camera_id, []) for camera_id in self._planes}
         corrections = self._correct(decisions, pending.time_ns)
         self._lag.held.append(SettledSet(self._set_index, pending.time_ns, tracks, positions))
         lag_ns = int(self._parameters.lag_s * NS_PER_S)
@@ -196,97 +189,6 @@ class Tracker:
             raise InvalidInputError("no set to identify: call associate first")
         return self._pending
 
-    def _tracks(self, view: View, time_ns: int) -> list[Track]:
-        time, boxes = to_rfc3339(time_ns), self._shown_boxes(view)
-        return [
-            self._track(view, row, boxes[row], time_ns, time)
-            for row, tracklet in enumerate(view.tracklets)
-            if tracklet.is_confirmed or self._state.person_of(view.camera_id, tracklet.track_id)
-        ]
-
-    def _shown_boxes(self, view: View) -> npt.NDArray[np.float64]:
-        """The tracklets' boxes (N, 4), those of people whose place is known put right by it."""
-        state, boxes = self._state, view.boxes_xyxy.copy()
-        placed = {
-            row: person
-            for row, tracklet in enumerate(view.tracklets)
-            if (person := state.person_of(view.camera_id, tracklet.track_id)) is not None
-            and person.has_place
-            and person.seen_ns == state.time_ns
-            and state.link(view.camera_id, tracklet.track_id).strained_s == 0
-        }
-        rows = list(placed)
-        bias = state.biases.get(view.camera_id)
-        if rows and bias is not None:
-            mean, cov = stacked(list(placed.values()))
-            boxes[rows] = outlines(
-                boxes[rows],
-                view.edges.rows(rows),
-                view.plane,
-                mean,
-                cov,
-                bias=bias,
-                parameters=self._parameters,
-            )
-        return boxes
-
-    def _track(
-        self, view: View, row: int, box_xyxy: npt.NDArray[np.float64], time_ns: int, time: str
-    ) -> Track:
-        tracklet = view.tracklets[row]
-        person = self._state.person_of(view.camera_id, tracklet.track_id)
-        place, sigma_m = self._shown_place(view, row, person)
-        x0, y0, x1, y1 = box_xyxy.tolist()
-        return Track(
-            track_id=tracklet.track_id,
-            global_id=None if person is None else person.global_id,
-            bbox_xyxy=(x0, y0, x1, y1),
-            confidence=tracklet.score,
-            class_id=_PERSON_CLASS,
-            map_coords=place,
-            map_uncertainty_m=sigma_m,
-            is_focused=False,
-            detection_time=time,
-            tracking_duration=(time_ns - tracklet.born_ns) / NS_PER_S,
-        )
-
-    def _shown_place(
-        self, view: View, row: int, person: Person | None
-    ) -> tuple[tuple[float, float] | None, float | None]:
-        """The person's place, or for a tracklet that is nobody yet or strays, its own."""
-        link = self._state.link(view.camera_id, view.tracklets[row].track_id)
-        if person is not None and person.has_place and link.strained_s == 0:
-            place, sigma_m = person.mean[:2], uncertainty_m(person.cov)
-        elif view.standing.is_valid[row]:
-            place, sigma_m = view.standing.state[row, :2], uncertainty_m(view.standing.cov[row])
-        else:
-            return None, None
-        if sigma_m > self._parameters.max_uncertainty_m:
-            return None, None
-        return (float(place[0]), float(place[1])), sigma_m
-
-    def _positions(self, views: list[View]) -> list[PersonPosition]:
-        cameras: dict[int, list[str]] = {}
-        for view in views:
-            for tracklet in view.tracklets:
-                person = self._state.person_of(view.camera_id, tracklet.track_id)
-                if person is not None:
-                    cameras.setdefault(person.number, []).append(view.camera_id)
-        return [
-            _position(person, tuple(cameras.get(number, ())))
-            for number, person in sorted(self._state.people.persons.items())
-            if self._is_shown(person)
-        ]
-
-    def _is_shown(self, person: Person) -> bool:
-        unseen_s = (self._state.time_ns - person.seen_ns) / NS_PER_S
-        return (
-            person.has_place
-            and person.existence >= self._parameters.shown_existence
-            and unseen_s <= self._parameters.shown_unseen_s
-            and uncertainty_m(person.cov) <= self._parameters.max_uncertainty_m
-        )
-
 
 def _looks(crops: list[ChosenCrop], embeddings: npt.NDArray[np.float32] | None) -> Looks:
     if embeddings is None or not crops:
@@ -301,14 +203,3 @@ def _looks(crops: list[ChosenCrop], embeddings: npt.NDArray[np.float32] | None) 
         for crop, vector in zip(crops, unit(embeddings), strict=True)
         if vector.any()
     }
-
-
-def _position(person: Person, camera_ids: tuple[str, ...]) -> PersonPosition:
-    x, y, _, _, vx, vy = person.mean.tolist()
-    return PersonPosition(
-        global_id=person.global_id,
-        position_m=(x, y),
-        velocity_mps=(vx, vy),
-        uncertainty_m=uncertainty_m(person.cov),
-        camera_ids=camera_ids,
-    )
