@@ -82,7 +82,7 @@ def _is_telling(
 
 def _forget(state: IdentityState, parameters: TrackingParameters) -> None:
     phantoms = _phantoms(state, parameters)
-    gone = phantoms | state.people.forget(state.time_ns, set(state.linked()), parameters)
+    gone = phantoms | state.people.forget(state.time_ns, state.linked(), parameters)
     if gone:
         state.gallery.forget(gone)
         state.together = {p: t for p, t in state.together.items() if gone.isdisjoint(p)}

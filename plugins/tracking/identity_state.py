@@ -85,7 +85,11 @@ class IdentityState:
 
     def link(self, camera_id: str, track_id: int) -> Link:
         """What is known of a tracklet, from its first sight on."""
-        return self.links.setdefault(camera_id, {}).setdefault(track_id, Link())
+        by_id = self.links.setdefault(camera_id, {})
+        link = by_id.get(track_id)
+        if link is None:
+            link = by_id[track_id] = Link()
+        return link
 
     def person_of(self, camera_id: str, track_id: int) -> Person | None:
         """Whom a tracklet shows, None while that is undecided."""
@@ -96,14 +100,14 @@ class IdentityState:
         """Numbers of the people that a camera's living tracklets show."""
         return {n.person for n in self.links.get(camera_id, {}).values() if n.person is not None}
 
-    def linked(self) -> dict[int, set[str]]:
-        """By person, the cameras that have a living tracklet of them."""
-        cameras: dict[int, set[str]] = {}
-        for camera_id, by_id in self.links.items():
-            for link in by_id.values():
-                if link.person is not None:
-                    cameras.setdefault(link.person, set()).add(camera_id)
-        return cameras
+    def linked(self) -> set[int]:
+        """Numbers of the people whom any camera has a living tracklet of."""
+        return {
+            link.person
+            for by_id in self.links.values()
+            for link in by_id.values()
+            if link.person is not None
+        }
 
     def lost(self, unseen_s: float) -> list[Person]:
         """People without any living tracklet, unseen for at least so long, oldest first."""

@@ -27,10 +27,10 @@ class Look:
 class Link:
     """What is known of one tracklet's identity: its ``person`` (a number) or None.
 
-    ``appearance`` holds log-likelihood ratios by person. ``strained_s`` is for how long the
-    tracklet has not fitted its person. ``trust`` 0..1 is how surely the tracklet still is the
-    person it was: boxes that overlap may have swapped people. ``look`` is the latest embedding that
-    no person has taken over yet.
+    ``appearance`` holds log-likelihood ratios by person, of which a share ``fade`` is left.
+    ``strained_s`` is for how long the tracklet has not fitted its person. ``trust`` 0..1 is how
+    surely the tracklet still is the person it was: boxes that overlap may have swapped people.
+    ``look`` is the latest embedding that no person has taken over yet.
     """
 
     person: int | None = None
@@ -38,6 +38,7 @@ class Link:
     strained_s: float = 0.0
     trust: float = 1.0
     look: Look | None = None
+    fade: float = 1.0
 
     def join(self, person: int) -> None:
         """Becomes a person whose place fits, or is not known yet."""
@@ -56,8 +57,7 @@ def doubt(
         link.trust = min(link.trust, 1.0 - share)
         # What a tracklet looked like says ever less about who it is now, and soon nothing about
         # who comes out of an overlap.
-        keep = lost if share > _SWAP_LIKELY else faded
-        link.appearance = {n: keep * ratio for n, ratio in link.appearance.items()}
+        link.fade *= lost if share > _SWAP_LIKELY else faded
 
 
 def crowded(boxes_xyxy: FloatArray) -> FloatArray:
@@ -71,11 +71,11 @@ def crowded(boxes_xyxy: FloatArray) -> FloatArray:
 def prior(links: list[Link], numbers: list[int], parameters: TrackingParameters) -> FloatArray:
     """Log-likelihood ratio (N, M) that tracklets (M) show people ``numbers`` (N), places apart."""
     column = {number: i for i, number in enumerate(numbers)}
-    ratios = np.zeros((len(numbers), len(links)))
+    ratios = np.zeros((len(links), len(numbers)))
     for j, link in enumerate(links):
-        for number, ratio in link.appearance.items():
-            if number in column:
-                ratios[column[number], j] += ratio
+        if link.appearance:
+            told = [link.appearance.get(number, 0.0) for number in numbers]
+            ratios[j] = np.multiply(told, link.fade)
         if link.person in column:
-            ratios[column[link.person], j] += link.trust * parameters.stay_bonus
-    return ratios
+            ratios[j, column[link.person]] += link.trust * parameters.stay_bonus
+    return ratios.T

@@ -101,7 +101,7 @@ def _look(
             link.look = look
             cosines = state.gallery.cosines(look.vector[None], numbers)[0]
             ratios = log_likelihood(cosines, parameters).tolist()
-            link.appearance = dict(zip(numbers, ratios, strict=True))
+            link.appearance, link.fade = dict(zip(numbers, ratios, strict=True)), 1.0
 
 
 def _alike(

@@ -50,7 +50,7 @@ def glimpse(state: IdentityState, parameters: TrackingParameters) -> None:
 
 def verify(state: IdentityState, parameters: TrackingParameters) -> list[IdentityDecision]:
     """Exchanges people who lately look like others, with those."""
-    linked = set(state.linked())
+    linked = state.linked()
     decisions: list[IdentityDecision] = []
     for person in list(state.people.persons.values()):
         if not person.glimpses or person.glimpses[-1].time_ns != state.time_ns:
