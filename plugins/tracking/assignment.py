@@ -1,4 +1,7 @@
-"""Overlap of boxes and optimal one-to-one assignment."""
+"""Overlap of boxes and optimal one-to-one assignment.
+
+Boxes (N, 4) may also be stacks of them, (..., N, 4); so are the results then.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,28 +13,29 @@ IntArray = npt.NDArray[np.intp]
 
 
 def _intersection(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
-    corner = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
-    size = np.maximum(np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:]) - corner, 0.0)
+    a, b = a_xyxy[..., :, None, :], b_xyxy[..., None, :, :]
+    size = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    np.maximum(size, 0.0, out=size)
     return np.asarray(size[..., 0] * size[..., 1])
 
 
 def area(boxes_xyxy: FloatArray) -> FloatArray:
     """Areas (N,) of boxes (N, 4); inverted boxes have none."""
-    size = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0.0)
-    return np.asarray(size[:, 0] * size[:, 1])
+    size = np.maximum(boxes_xyxy[..., 2:] - boxes_xyxy[..., :2], 0.0)
+    return np.asarray(size[..., 0] * size[..., 1])
 
 
 def iou(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
     """Intersection over union (N, M) of boxes (N, 4) and (M, 4); 0 for empty boxes."""
     shared = _intersection(a_xyxy, b_xyxy)
-    union = area(a_xyxy)[:, None] + area(b_xyxy)[None, :] - shared
+    union = area(a_xyxy)[..., :, None] + area(b_xyxy)[..., None, :] - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def covered(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
     """Share (N, M) of each box a that lies within box b."""
     shared = _intersection(a_xyxy, b_xyxy)
-    whole = area(a_xyxy)[:, None]
+    whole = area(a_xyxy)[..., :, None]
     return np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
 
 

@@ -19,11 +19,13 @@ from plugins.tracking.sight import (
     HEAD,
     Boxes,
     Expected,
+    Optics,
     Projected,
     Visibility,
     diagonal,
     expect,
     misfit,
+    optics,
     project,
     visibility,
 )
@@ -53,9 +55,36 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sights:
+    """Those of cameras (K) together: ``prior`` (K, N, M), ``bias`` (K, 4), ``detection`` (K, 2)."""
+
+    cameras: Optics
+    boxes: Boxes
+    prior: FloatArray
+    bias: FloatArray
+    detection: FloatArray
+
+    @classmethod
+    def of(cls, sights: list[Sight]) -> "_Sights":
+        """Boxes that a camera does not have fit nobody."""
+        boxes = Boxes.of_all([sight.boxes for sight in sights])
+        prior = np.zeros((len(sights), len(sights[0].prior), boxes.edges_px.shape[1]))
+        for k, sight in enumerate(sights):
+            prior[k, :, : len(sight.boxes)] = sight.prior
+        return cls(
+            optics(tuple(sight.plane for sight in sights)),
+            boxes,
+            prior,
+            np.stack([sight.bias for sight in sights]),
+            np.stack([sight.detection for sight in sights]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
-    """How well boxes (M) fit people (N); all (N, M). ``ratio`` log-likelihood ratio to a box that
-    is nobody's, ``squared`` Mahalanobis distance, ``feet_seen`` chance that the box ends at feet.
+    """How well boxes (M) fit people (N) in cameras (K); all (K, N, M). ``ratio`` log-likelihood
+    ratio to a box that is nobody's, ``squared`` Mahalanobis distance, ``feet_seen`` chance that the
+    box ends at feet.
     """
 
     ratio: FloatArray
@@ -112,31 +141,39 @@ def match_jointly(
     squared Mahalanobis distance is at most ``max_squared``.
     """
     people, cov = mean[:, :EDGES], cov[:, :EDGES, :EDGES]
-    shown = [project(people, sight.plane) for sight in sights]
-    seen = [visibility(p, s.plane, s.detection) for p, s in zip(shown, sights, strict=True)]
+    if not sights:
+        return []
+    together = _Sights.of(sights)
+    each = [_Sights.of([sight]) for sight in sights]
+    projected = project(people, together.cameras)
+    seen = visibility(projected, together.cameras, together.detection)
 
-    def match(k: int, people: FloatArray, cov: FloatArray, projected: Projected) -> Matched:
-        expected = expect(projected, sights[k].bias, seen[k].hidden, parameters)
+    def match(
+        sights: _Sights, seen: Visibility, projected: Projected, people: FloatArray, cov: FloatArray
+    ) -> list[Matched]:
+        expected = expect(projected, sights.bias, seen.hidden, parameters)
+        scale = max(1.0, parameters.correlation_s / max(dt_s, 1e-3))
         return _match(
-            sights[k],
-            seen[k],
+            sights,
+            seen,
+            expected,
             people,
             cov,
-            expected,
             max_squared=max_squared,
-            dt_s=dt_s,
-            parameters=parameters,
+            noise_scale=scale,
+            box_space=parameters.box_space,
         )
 
-    matched = [match(k, people, cov, projected) for k, projected in enumerate(shown)]
+    matched = match(together, seen, projected, people, cov)
     precision = np.asarray(np.linalg.inv(cov), np.float64)
     vector = (precision @ people[..., None])[..., 0]
     for _ in range(_SWEEPS):
         before = list(matched)
-        for k, sight in enumerate(sights):
+        for k, one in enumerate(each):
             others = [m for i, m in enumerate(matched) if i != k]
             given, given_cov = _given(precision, vector, others)
-            matched[k] = match(k, given, given_cov, project(given, sight.plane))
+            shown = project(given, one.cameras)
+            (matched[k],) = match(one, seen.of(slice(k, k + 1)), shown, given, given_cov)
         if all(_is_same(a, b) for a, b in zip(before, matched, strict=True)):
             break
     return matched
@@ -159,45 +196,60 @@ def _given(
 
 
 def _match(
-    sight: Sight,
+    sights: _Sights,
     seen: Visibility,
+    expected: Expected,
     people: FloatArray,
     cov: FloatArray,
-    expected: Expected,
     *,
     max_squared: float,
-    dt_s: float,
-    parameters: TrackingParameters,
-) -> Matched:
-    e = misfit(sight.boxes, expected)
+    noise_scale: float,
+    box_space: float,
+) -> list[Matched]:
+    """What each camera has of ``people`` (N, 4), given their covariances (N, 4, 4)."""
+    e = misfit(sights.boxes, expected, sights.cameras)
     np.copyto(e, _ABSURD_PX, where=np.isnan(e))
-    fit = _fit(e, sight.boxes.foot_px2, cov, expected, seen=seen, parameters=parameters)
-    gain = np.where(fit.squared <= max_squared, fit.ratio + sight.prior, -np.inf)
-    rows, columns = assign(gain, 0.0)
-    e, J = e[rows, :, columns], expected.J[rows]
-    R = _noise(sight.boxes, expected, fit, rows, columns)
-    R *= max(1.0, parameters.correlation_s / max(dt_s, 1e-3))
+    fit = _fit(e, sights.boxes.foot_px2, cov, expected, seen=seen, box_space=box_space)
+    gain = np.where(fit.squared <= max_squared, fit.ratio + sights.prior, -np.inf)
+    pairs = [assign(one, 0.0) for one in gain]
+    cameras = np.repeat(np.arange(len(pairs)), [len(rows) for rows, _ in pairs])
+    rows, columns = (np.concatenate(chosen) for chosen in zip(*pairs, strict=True))
+    e, J = e[cameras, rows, :, columns], expected.J[cameras, rows]
+    R = noise_scale * _noise(sights.boxes, expected, fit, (cameras, rows, columns))
     by = J.swapaxes(1, 2) @ np.linalg.inv(R)
     target = e[..., None] + J @ people[rows][..., None]
-    information = np.zeros((len(people), EDGES, EDGES))
-    weighted = np.zeros((len(people), EDGES))
-    information[rows] = by @ J
-    weighted[rows] = (by @ target)[..., 0]
-    residual = e / expected.size_px[rows, None]
-    return Matched(rows, columns, fit.ratio, residual, information, weighted, seen)
+    information = np.zeros((len(pairs), len(people), EDGES, EDGES))
+    weighted = np.zeros((len(pairs), len(people), EDGES))
+    information[cameras, rows] = by @ J
+    weighted[cameras, rows] = (by @ target)[..., 0]
+    residual = e / expected.size_px[cameras, rows, None]
+    return [
+        Matched(
+            *pair,
+            fit.ratio[k],
+            residual[cameras == k],
+            information[k],
+            weighted[k],
+            seen.of(k),
+        )
+        for k, pair in enumerate(pairs)
+    ]
 
 
 def _noise(
-    boxes: Boxes, expected: Expected, fit: Fit, rows: IntArray, columns: IntArray
+    boxes: Boxes, expected: Expected, fit: Fit, pairs: tuple[IntArray, IntArray, IntArray]
 ) -> FloatArray:
-    """Covariance (K, 4, 4) of the edges of matched boxes: large for those that tell little."""
-    R = expected.noise(rows)
+    """Covariances (R, 4, 4) of the edges of matched boxes, given cameras (R,), people and boxes:
+    large for those that tell little.
+    """
+    cameras, rows, columns = pairs
+    R = expected.noise(cameras, rows)
     edges = diagonal(R)
-    edges[:, FOOT] += boxes.foot_px2[columns]
-    R *= np.maximum(1.0, fit.squared[rows, columns] / _ROBUST)[:, None, None]
-    is_cut = boxes.is_cut[columns]
+    edges[:, FOOT] += boxes.foot_px2[cameras, columns]
+    R *= np.maximum(1.0, fit.squared[pairs] / _ROBUST)[:, None, None]
+    is_cut = boxes.is_cut[cameras, columns]
     edges[:, HEAD] *= np.where(is_cut[:, HEAD], _NOTHING, 1.0)
-    feet_seen = np.maximum(fit.feet_seen[rows, columns], 1.0 / _NOTHING)
+    feet_seen = np.maximum(fit.feet_seen[pairs], 1.0 / _NOTHING)
     edges[:, FOOT] *= np.where(is_cut[:, FOOT], _NOTHING, 1.0 / feet_seen)
     return R
 
@@ -209,32 +261,33 @@ def _fit(
     expected: Expected,
     *,
     seen: Visibility,
-    parameters: TrackingParameters,
+    box_space: float,
 ) -> Fit:
-    """Of misfits (N, 4, M) in pixels. A box either ends at the feet, or anywhere above them.
+    """Of misfits (K, N, 4, M) in pixels. A box either ends at the feet, or anywhere above them.
 
-    ``foot_px2`` (M,) is as in ``sight.py``.
+    ``foot_px2`` (K, M) is as in ``sight.py``.
     """
     J, cov = expected.J, cov.copy()
     diagonal(cov)[:, :2] += expected.floor_m2
-    S = J @ cov @ J.swapaxes(1, 2)
+    S = J @ cov @ J.swapaxes(-1, -2)
     diagonal(S)[:] += expected.sigma2_px
-    white = np.linalg.inv(np.linalg.cholesky(S))
+    white = np.asarray(np.linalg.inv(np.linalg.cholesky(S)), np.float64)
     z = white @ e
     # Densities are per edge and person's height, so that near and far people compare.
-    log_scale = np.log(diagonal(white) * expected.size_px[:, None]) - _LOG_SQRT_2_PI
-    squared = (z[:, :FOOT] ** 2).sum(axis=1)
+    log_scale = np.log(diagonal(white) * expected.size_px[..., None]) - _LOG_SQRT_2_PI
+    squared = (z[..., :FOOT, :] ** 2).sum(axis=2)
     # The bottom is the last edge, so that its own noise widens its whitened misfit alone.
-    wider = 1.0 + foot_px2 * white[:, FOOT, FOOT, None] ** 2
-    z2_foot = z[:, FOOT] ** 2 / wider
+    wider = 1.0 + foot_px2[:, None] * white[..., FOOT, FOOT, None] ** 2
+    z_foot = z[..., FOOT, :]
+    z2_foot = z_foot**2 / wider
     feet_hidden = seen.feet_hidden
-    known = log_scale[:, FOOT] + np.log(1.0 - feet_hidden)
-    at_feet = known[:, None] - 0.5 * (z2_foot + np.log(wider))
-    above = np.log(feet_hidden / _HIDDEN_SPAN)[:, None]
+    known = log_scale[..., FOOT] + np.log(1.0 - feet_hidden)
+    at_feet = known[..., None] - 0.5 * (z2_foot + np.log(wider))
+    above = np.log(feet_hidden / _HIDDEN_SPAN)[..., None]
     # No further below the feet than one standard deviation.
-    lower = np.logaddexp(at_feet, np.where(z[:, FOOT] < np.sqrt(wider), above, -np.inf))
+    lower = np.logaddexp(at_feet, np.where(z_foot < np.sqrt(wider), above, -np.inf))
     feet_seen = np.exp(at_feet - lower)
-    odds = parameters.box_space + np.log(seen.detection / (1.0 - seen.detection))
-    upper = odds + log_scale[:, :FOOT].sum(axis=1)
-    ratio = upper[:, None] - 0.5 * squared + lower
+    odds = box_space + np.log(seen.detection / (1.0 - seen.detection))
+    upper = odds + log_scale[..., :FOOT].sum(axis=-1)
+    ratio = upper[..., None] - 0.5 * squared + lower
     return Fit(ratio, squared + feet_seen * z2_foot, feet_seen)

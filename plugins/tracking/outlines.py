@@ -19,6 +19,7 @@ from plugins.tracking.sight import (
     diagonal,
     expect,
     hidden_by_nearer,
+    optics,
     project,
 )
 
@@ -44,14 +45,16 @@ def outlines(
     if plane.projection is None or not len(mean):
         return boxes_xyxy
     people = mean[:, :EDGES]
-    expected = expect(project(people, plane), bias, np.zeros(len(people)), parameters)
-    J, noise = expected.J, diagonal(expected.noise())
+    projected = project(people, optics((plane,)))
+    expected = expect(projected, bias[None], np.zeros((1, len(people))), parameters)
+    edges_px, J, size_px = expected.edges_px[0], expected.J[0], expected.size_px[0]
+    noise = diagonal(expected.noise(0, slice(None)))
     known = ((J @ cov[:, :EDGES, :EDGES]) * J).sum(axis=2) + noise
-    hidden = hidden_by_nearer(expected.edges_px, expected.size_px)
-    guessed = (HIDDEN_SIGMA * hidden[:, None] * expected.size_px[:, None]) ** 2
+    hidden = hidden_by_nearer(edges_px, size_px)
+    guessed = (HIDDEN_SIGMA * (hidden * size_px)[:, None]) ** 2
     guessed += _SURE_SHARE * noise
     guessed[:, FOOT] += _FOOT_WEIGHT * boxes.foot_px2
-    move = guessed / (guessed + known) * (expected.edges_px - boxes.edges_px)
+    move = guessed / (guessed + known) * (edges_px - boxes.edges_px)
     move = np.where(boxes.is_cut | ~np.isfinite(move), 0.0, move)
     x0, y0, x1, y1 = boxes_xyxy.T
     half = move[:, WIDTH] / 2

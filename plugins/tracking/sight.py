@@ -2,7 +2,8 @@
 
 A box is four numbers, its edges: the sides' middle, the top, the width and the bottom, in pixels
 without lens distortion. A person is (x_m, y_m, height_m, width_m): a standing cylinder. Where the
-camera's pose is unknown only the feet are compared.
+camera's pose is unknown only the feet are compared. Several cameras (K) are asked at once; boxes of
+those that have fewer (M) are made up to as many with NaN.
 """
 
 from dataclasses import dataclass
@@ -35,16 +36,48 @@ _FAR_PX = 1e6
 @dataclass(frozen=True, slots=True)
 class Boxes:
     """Boxes of one picture as edges (M, 4); ``is_cut`` (M, 4) where the border hides an edge.
-    ``foot_px2`` (M,) is the variance of the bottom beyond that of sure boxes.
+    ``foot_px2`` (M,) is the variance of the bottom beyond that of sure boxes. Of several pictures,
+    all have one dimension more.
     """
 
     edges_px: FloatArray
     is_cut: BoolArray
     foot_px2: FloatArray
 
+    def __len__(self) -> int:
+        """Number of boxes."""
+        return len(self.edges_px)
+
     def rows(self, chosen: list[int]) -> "Boxes":
         """Some of them."""
         return Boxes(self.edges_px[chosen], self.is_cut[chosen], self.foot_px2[chosen])
+
+    @classmethod
+    def of_all(cls, pictures: list["Boxes"]) -> "Boxes":
+        """Those of several pictures (K, M)."""
+        shape = len(pictures), max(map(len, pictures))
+        all_boxes = cls(
+            np.full((*shape, EDGES), np.nan), np.zeros((*shape, EDGES), bool), np.zeros(shape)
+        )
+        for k, boxes in enumerate(pictures):
+            all_boxes.edges_px[k, : len(boxes)] = boxes.edges_px
+            all_boxes.is_cut[k, : len(boxes)] = boxes.is_cut
+            all_boxes.foot_px2[k, : len(boxes)] = boxes.foot_px2
+        return all_boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Optics:
+    """What projecting needs of cameras: matrices ``P`` (K, 3, 4), whose last row gives metres of
+    depth where the pose is known (``has_pose`` (K,)); ``by`` (K, 1, 2, 3, 3) the derivatives of
+    feet and head, ``focal_px`` (K, 1) for widths, ``picture_xyxy`` (K, 1, 4) their frames.
+    """
+
+    P: FloatArray
+    by: FloatArray
+    focal_px: FloatArray
+    picture_xyxy: FloatArray
+    has_pose: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +95,29 @@ class Visibility:
         """The chance (N,) that a box ends above the feet."""
         return _FEET_HIDDEN + (1.0 - _FEET_HIDDEN) * _FEET_FIRST * self.hidden
 
+    def of(self, cameras: int | slice) -> "Visibility":
+        """One camera's or some cameras' of several."""
+        return Visibility(self.hidden[cameras], self.inside[cameras], self.detection[cameras])
+
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """People (N) as one camera shows them.
+    """People (N) as cameras (K) show them.
 
-    ``edges_px`` (N, 4) with Jacobian ``J`` (N, 4, 4); ``size_px`` (N,) their height in the picture.
-    Who is behind the camera has NaN edges and zeros in ``J``.
+    ``edges_px`` (K, N, 4) with Jacobian ``J`` (K, N, 4, 4); ``size_px`` (K, N) their height in the
+    picture. Who is behind a camera has NaN edges and zeros in ``J``.
     """
 
     edges_px: FloatArray
     J: FloatArray
     size_px: FloatArray
-    has_pose: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """People (N) as the boxes of one camera should be: ``edges_px``, ``J`` and ``size_px`` as
-    projected, its bias added. ``sigma2_px`` (N, 4) are the variances of measured edges, beside
-    which the floor itself is wrong by a variance of ``floor_m2``.
+    """People (N) as the boxes of cameras (K) should be: ``edges_px``, ``J`` and ``size_px`` as
+    projected, the cameras' biases added. ``sigma2_px`` (K, N, 4) are the variances of measured
+    edges, beside which the floor itself is wrong by a variance of ``floor_m2``.
     """
 
     edges_px: FloatArray
@@ -89,33 +125,41 @@ class Expected:
     size_px: FloatArray
     sigma2_px: FloatArray
     floor_m2: float
-    has_pose: bool
 
-    def noise(self, rows: IntArray | slice = slice(None)) -> FloatArray:
-        """Covariance (N, 4, 4) of measured edges, of some rows or all."""
-        on_floor = self.J[rows, :, :2]
-        noise = self.floor_m2 * (on_floor @ on_floor.swapaxes(1, 2))
-        diagonal(noise)[:] += self.sigma2_px[rows]
+    def noise(self, cameras: int | IntArray, people: slice | IntArray) -> FloatArray:
+        """Covariances (R, 4, 4) of measured edges of some people in some cameras."""
+        on_floor = self.J[cameras, people, :, :2]
+        noise = self.floor_m2 * (on_floor @ on_floor.swapaxes(-1, -2))
+        diagonal(noise)[:] += self.sigma2_px[cameras, people]
         return np.asarray(noise)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pinhole:
-    """What projecting needs of a camera's matrix ``P`` (3, 4); the last row gives metres of depth
-    where the pose is known. ``by`` (2, 3, 3) are the derivatives of feet and head, ``focal_px`` is
-    for widths, ``picture_xyxy`` (1, 4) its frame.
-    """
-
-    P: FloatArray
-    by: FloatArray
-    focal_px: float
-    picture_xyxy: FloatArray
-
-
 def diagonal(matrices: FloatArray) -> FloatArray:
-    """The diagonals (N, D) of contiguous matrices (N, D, D), to be changed in place."""
+    """The diagonals (..., D) of contiguous matrices (..., D, D), to be changed in place."""
     size = matrices.shape[-1]
-    return matrices.reshape(-1, size * size)[:, :: size + 1]
+    return matrices.reshape(*matrices.shape[:-2], size * size)[..., :: size + 1]
+
+
+@lru_cache(maxsize=256)
+def optics(planes: tuple[CameraPlane, ...]) -> Optics:
+    """Of some cameras."""
+    P = np.stack([_projection(plane) for plane in planes])
+    by = np.stack([P[:, :, :3] * (1.0, 1.0, 0.0), P[:, :, :3]], axis=1)
+    focal_px = np.linalg.norm(np.cross(P[:, 0, :3], P[:, 2, :3]), axis=1)
+    return Optics(
+        P,
+        by[:, None],
+        focal_px[:, None],
+        np.array([[(0.0, 0.0, plane.width, plane.height)] for plane in planes]),
+        np.array([plane.projection is not None for plane in planes]),
+    )
+
+
+def _projection(plane: CameraPlane) -> FloatArray:
+    if plane.projection is not None:
+        return plane.projection / np.linalg.norm(plane.projection[2, :3])
+    first, second, origin = plane.ground_to_image.T
+    return np.stack([first, second, np.zeros(3), origin], axis=1)
 
 
 def measure(boxes_xyxy: FloatArray, scores: FloatArray, plane: CameraPlane) -> Boxes:
@@ -138,132 +182,107 @@ def measure(boxes_xyxy: FloatArray, scores: FloatArray, plane: CameraPlane) -> B
     return Boxes(edges, is_cut, (foot_sigma * (y1 - y0)) ** 2)
 
 
-def project(people: FloatArray, plane: CameraPlane) -> Projected:
-    """Where a camera shows ``people`` (N, 4)."""
-    hole = _pinhole(plane)
-    edges, J = _edges(people, hole)
-    has_pose = plane.projection is not None
-    if not has_pose:
-        J[:, [HEAD, WIDTH]] = 0.0
-    return Projected(edges, J, _size(edges, plane), has_pose)
+def project(people: FloatArray, cameras: Optics) -> Projected:
+    """Where cameras (K) show ``people`` (N, 4)."""
+    P = cameras.P
+    ends = np.empty((len(P), len(people), 2, 3))
+    foot, head = ends[:, :, 0], ends[:, :, 1]
+    foot[:] = people[:, :2] @ P[:, :, :2].swapaxes(1, 2) + P[:, None, :, 3]
+    head[:] = foot + people[:, 2:3] * P[:, None, :, 2]
+    px, px_J = _divided(ends, cameras.by)
+    edges = np.empty((*foot.shape[:2], EDGES))
+    J = np.zeros((*foot.shape[:2], EDGES, 4))
+    edges[..., MIDDLE] = (px[:, :, 0, 0] + px[:, :, 1, 0]) / 2
+    edges[..., HEAD], edges[..., FOOT] = px[:, :, 1, 1], px[:, :, 0, 1]
+    J[..., MIDDLE, :3] = (px_J[:, :, 0, 0] + px_J[:, :, 1, 0]) / 2
+    J[..., HEAD, :3], J[..., FOOT, :3] = px_J[:, :, 1, 1], px_J[:, :, 0, 1]
+    depth = np.maximum((foot[..., 2] + head[..., 2]) / 2, 1e-6)
+    J[..., WIDTH, 3] = per_metre = cameras.focal_px / depth
+    edges[..., WIDTH] = width = per_metre * people[:, 3]
+    J[..., WIDTH, :3] = -(width / depth)[..., None] * (P[:, None, 2, :3] * (1.0, 1.0, 0.5))
+    size = np.fmax(edges[..., FOOT] - edges[..., HEAD], 1.0)
+    if not cameras.has_pose.all():
+        blind = ~cameras.has_pose
+        J[blind, :, HEAD] = J[blind, :, WIDTH] = 0.0
+        size[blind] = cameras.picture_xyxy[blind, :, 3] / 4
+    return Projected(edges, J, size)
 
 
-def visibility(projected: Projected, plane: CameraPlane, detection: FloatArray) -> Visibility:
-    """How well a camera sees people (N), by who stands where.
+def _divided(homogeneous: FloatArray, by: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Pixels (K, N, 2, 2) of feet and heads and their Jacobian (K, N, 2, 2, 3), given that of the
+    homogeneous points (K, 1, 2, 3, 3); behind the camera NaN and zeros.
+    """
+    w = homogeneous[..., 2:]
+    is_behind = w <= 1e-6
+    any_behind = bool(is_behind.any())
+    if any_behind:
+        w = np.where(is_behind, np.nan, w)
+    px = homogeneous[..., :2] / w
+    J = (by[..., :2, :] - px[..., None] * by[..., 2:, :]) / w[..., None]
+    if any_behind:
+        np.nan_to_num(J, copy=False)
+    return px, J
 
-    ``detection`` (2,) is the chance that it detects somebody in full view, and the share of that
-    which hiding them wholly takes.
+
+def visibility(projected: Projected, cameras: Optics, detection: FloatArray) -> Visibility:
+    """How well cameras (K) see people (N), by who stands where.
+
+    ``detection`` (K, 2) is the chance that each detects somebody in full view, and the share of
+    that which hiding them wholly takes.
     """
     hidden = hidden_by_nearer(projected.edges_px, projected.size_px)
-    inside = _inside(projected.edges_px, plane)
-    chance = detection[0] * (1.0 - detection[1] * hidden) * inside
+    shared = covered(_as_boxes(projected.edges_px), cameras.picture_xyxy)[..., 0]
+    inside = (1.25 * shared - 0.1).clip(0.0, 1.0)
+    chance = detection[:, :1] * (1.0 - detection[:, 1:] * hidden) * inside
     return Visibility(hidden, inside, chance.clip(_LEAST_DETECTION, _MOST_DETECTION))
 
 
 def expect(
     projected: Projected, bias: FloatArray, hidden: FloatArray, parameters: TrackingParameters
 ) -> Expected:
-    """How the boxes of people (N) should be, of whom a share (N,) is ``hidden``; ``bias`` (4,) are
-    the camera's usual errors, as shares of the person's height in the picture.
+    """How the boxes of people (N) should be, of whom a share (K, N) is ``hidden``; ``bias`` (K, 4)
+    are the cameras' usual errors, as shares of the person's height in the picture.
     """
-    size = projected.size_px[:, None]
-    share = _EDGE_SIGMA**2 + (HIDDEN_SIGMA * hidden[:, None]) ** 2
+    size = projected.size_px[..., None]
+    share = _EDGE_SIGMA**2 + (HIDDEN_SIGMA * hidden[..., None]) ** 2
     return Expected(
-        projected.edges_px + bias * size,
+        projected.edges_px + bias[:, None] * size,
         projected.J,
         projected.size_px,
         np.maximum(share * size**2, _LEAST_SIGMA_PX**2),
         parameters.position_bias_m**2,
-        projected.has_pose,
     )
 
 
-def misfit(boxes: Boxes, expected: Expected) -> FloatArray:
-    """Measured less expected edges (N, 4, M); what lies beyond a border fits any cut edge."""
-    e = boxes.edges_px.T - expected.edges_px[:, :, None]
-    if not expected.has_pose:
-        e[:, [HEAD, WIDTH]] = 0.0
-    cut = np.flatnonzero(boxes.is_cut.any(axis=1))
-    if cut.size:
-        whole = e[:, :, cut]
-        beyond = whole * np.where(_CUT_SHARE > 0, _CUT_SHARE, 1.0)[:, None]
-        beyond[:, HEAD] = np.minimum(whole[:, HEAD], 0.0)
-        beyond[:, FOOT] = np.maximum(whole[:, FOOT], 0.0)
-        e[:, :, cut] = np.where(boxes.is_cut[cut].T, beyond, whole)
+def misfit(boxes: Boxes, expected: Expected, cameras: Optics) -> FloatArray:
+    """Measured less expected edges (K, N, 4, M); what lies beyond a border fits any cut edge."""
+    e = boxes.edges_px.swapaxes(1, 2)[:, None] - expected.edges_px[..., None]
+    if not cameras.has_pose.all():
+        blind = ~cameras.has_pose
+        e[blind, :, HEAD] = e[blind, :, WIDTH] = 0.0
+    k, m = np.nonzero(boxes.is_cut.any(axis=2))
+    if k.size:
+        whole = e[k, :, :, m]
+        beyond = whole * np.where(_CUT_SHARE > 0, _CUT_SHARE, 1.0)
+        beyond[..., HEAD] = np.minimum(whole[..., HEAD], 0.0)
+        beyond[..., FOOT] = np.maximum(whole[..., FOOT], 0.0)
+        e[k, :, :, m] = np.where(boxes.is_cut[k, m][:, None], beyond, whole)
     return np.asarray(e)
 
 
-def _size(edges: FloatArray, plane: CameraPlane) -> FloatArray:
-    """Heights (N,) in the picture; a usual one where the pose of the camera is not known."""
-    if plane.projection is None:
-        return np.full(len(edges), plane.height / 4)
-    return np.maximum(np.nan_to_num(edges[:, FOOT] - edges[:, HEAD], nan=1.0), 1.0)
-
-
-@lru_cache(maxsize=64)
-def _pinhole(plane: CameraPlane) -> _Pinhole:
-    if plane.projection is not None:
-        P = plane.projection / np.linalg.norm(plane.projection[2, :3])
-    else:
-        first, second, origin = plane.ground_to_image.T
-        P = np.stack([first, second, np.zeros(3), origin], axis=1)
-    by = np.stack([P[:, :3] * (1.0, 1.0, 0.0), P[:, :3]])
-    focal_px = float(np.linalg.norm(np.cross(P[0, :3], P[2, :3])))
-    return _Pinhole(P, by, focal_px, np.array([[0.0, 0.0, plane.width, plane.height]]))
-
-
-def _edges(people: FloatArray, hole: _Pinhole) -> tuple[FloatArray, FloatArray]:
-    P, N = hole.P, len(people)
-    ends = np.empty((2, N, 3))
-    foot, head = ends
-    foot[:] = people[:, :2] @ P[:, :2].T + P[:, 3]
-    head[:] = foot + people[:, 2:3] * P[:, 2]
-    px, px_J = _divided(ends, hole.by[:, None])
-    edges = np.empty((N, EDGES))
-    J = np.zeros((N, EDGES, 4))
-    edges[:, MIDDLE] = px[:, :, 0].sum(axis=0) / 2
-    edges[:, HEAD], edges[:, FOOT] = px[1, :, 1], px[0, :, 1]
-    J[:, MIDDLE, :3] = px_J[:, :, 0].sum(axis=0) / 2
-    J[:, HEAD, :3], J[:, FOOT, :3] = px_J[1, :, 1], px_J[0, :, 1]
-    depth = np.maximum((foot[:, 2] + head[:, 2]) / 2, 1e-6)
-    J[:, WIDTH, 3] = per_metre = hole.focal_px / depth
-    edges[:, WIDTH] = width = per_metre * people[:, 3]
-    J[:, WIDTH, :3] = -(width / depth)[:, None] * (P[2, :3] * (1.0, 1.0, 0.5))
-    return edges, J
-
-
-def _divided(homogeneous: FloatArray, by: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Pixels (2, N, 2) and their Jacobian (2, N, 2, 3), given that of the homogeneous points
-    (2, 1, 3, 3); behind the camera NaN and zeros.
-    """
-    w = homogeneous[:, :, 2:]
-    is_behind = w <= 1e-6
-    if is_behind.any():
-        w = np.where(is_behind, np.nan, w)
-    px = homogeneous[:, :, :2] / w
-    J = (by[:, :, :2] - px[..., None] * by[:, :, 2:]) / w[..., None]
-    if is_behind.any():
-        np.nan_to_num(J, copy=False)
-    return px, J
-
-
 def hidden_by_nearer(edges: FloatArray, size: FloatArray) -> FloatArray:
-    """Share (N,) of each person that one who stands nearer hides; lower feet are nearer."""
-    boxes = _as_boxes(edges)
-    nearer = edges[None, :, FOOT] > edges[:, None, FOOT] + 0.02 * size[:, None]
+    """Share (K, N) of each person that one who stands nearer hides; lower feet are nearer."""
+    boxes, foot = _as_boxes(edges), edges[..., FOOT]
+    nearer = foot[..., None, :] > (foot + 0.02 * size)[..., :, None]
     share = np.where(nearer, covered(boxes, boxes), 0.0)
-    return np.asarray(share.max(axis=1, initial=0.0))
-
-
-def _inside(edges: FloatArray, plane: CameraPlane) -> FloatArray:
-    """Share (N,) of each person that lies within the picture."""
-    shared = covered(_as_boxes(edges), _pinhole(plane).picture_xyxy)[:, 0]
-    return np.asarray((1.25 * shared - 0.1).clip(0.0, 1.0))
+    return np.asarray(share.max(axis=-1, initial=0.0))
 
 
 def _as_boxes(edges: FloatArray) -> FloatArray:
-    """(N, 4) x0, y0, x1, y1; far away and empty for who is behind the camera."""
-    half, middle = edges[:, WIDTH] / 2, edges[:, MIDDLE]
-    boxes = np.stack([middle - half, edges[:, HEAD], middle + half, edges[:, FOOT]], axis=1)
+    """(K, N, 4) x0, y0, x1, y1; far away and empty for who is behind the camera."""
+    half, middle = edges[..., WIDTH] / 2, edges[..., MIDDLE]
+    boxes = np.empty(edges.shape)
+    boxes[..., 0], boxes[..., 2] = middle - half, middle + half
+    boxes[..., 1], boxes[..., 3] = edges[..., HEAD], edges[..., FOOT]
     np.copyto(boxes, -_FAR_PX, where=np.isnan(boxes))
     return boxes

@@ -3,22 +3,34 @@
 import numpy as np
 
 from plugins.tracking import TrackingParameters
-from plugins.tracking.sight import FOOT, HEAD, MIDDLE, expect, measure, misfit, project, visibility
+from plugins.tracking.sight import (
+    FOOT,
+    HEAD,
+    MIDDLE,
+    Boxes,
+    expect,
+    measure,
+    misfit,
+    optics,
+    project,
+    visibility,
+)
 from tests.tracking.world import HEIGHT, box_of, camera
 
 PLANE = camera((0.0, -6.0, 3.0), (0.0, 0.0), 800.0)
+CAMERAS = optics((PLANE,))
 PARAMETERS = TrackingParameters()
-SHOWN = np.zeros(1)
+SHOWN, NO_BIAS = np.zeros((1, 1)), np.zeros((1, 4))
 
 
 def expected(*person):
     """One person (x, y, height, width) as the camera should see them."""
-    return expect(project(np.array([person]), PLANE), np.zeros(4), SHOWN, PARAMETERS)
+    return expect(project(np.array([person]), CAMERAS), NO_BIAS, SHOWN, PARAMETERS)
 
 
 def test_edges_are_where_the_camera_projects_feet_and_head():
     """Straight ahead: the middle is the picture's, feet and head as the plane projects them."""
-    edges = expected(0.0, 1.0, 1.7, 0.5).edges_px[0]
+    edges = expected(0.0, 1.0, 1.7, 0.5).edges_px[0, 0]
     foot, head = (PLANE.project_height(np.array([[0.0, 1.0]]), h)[0] for h in (0.0, 1.7))
     np.testing.assert_allclose(edges[[MIDDLE, FOOT, HEAD]], [foot[0], foot[1], head[1]], atol=1e-6)
 
@@ -26,29 +38,29 @@ def test_edges_are_where_the_camera_projects_feet_and_head():
 def test_jacobian_agrees_with_small_steps():
     """Each column is the change of the edges by a small change of the person."""
     person = np.array([0.7, 0.4, 1.75, 0.55])
-    J = expected(*person).J[0]
+    J = expected(*person).J[0, 0]
     for k in range(4):
         step = np.eye(4)[k] * 1e-5
         ahead, back = expected(*(person + step)), expected(*(person - step))
         np.testing.assert_allclose(
-            J[:, k], (ahead.edges_px[0] - back.edges_px[0]) / 2e-5, rtol=1e-4, atol=1e-3
+            J[:, k], (ahead.edges_px[0, 0] - back.edges_px[0, 0]) / 2e-5, rtol=1e-4, atol=1e-3
         )
 
 
 def test_a_cut_box_fits_whoever_reaches_beyond_the_border():
     """Feet below the picture: a box that ends at its border is no misfit, one above it is."""
     near = expected(0.0, -4.6, 1.7, 0.5)
-    assert near.edges_px[0, FOOT] > HEIGHT
-    top = near.edges_px[0, HEAD]
+    assert near.edges_px[0, 0, FOOT] > HEIGHT
+    top = near.edges_px[0, 0, HEAD]
     for bottom, is_fitting in ((HEIGHT, True), (HEIGHT - 200, False)):
         boxes = measure(np.array([[600.0, top, 680.0, bottom]]), np.ones(1), PLANE)
-        assert (misfit(boxes, near)[0, FOOT, 0] == 0.0) == is_fitting
+        assert (misfit(Boxes.of_all([boxes]), near, CAMERAS)[0, 0, FOOT, 0] == 0.0) == is_fitting
 
 
 def test_who_stands_behind_somebody_is_hardly_detected():
     """The nearer is in full view, the one straight behind is hidden."""
     two = np.array([[0.0, 0.0, 1.7, 0.5], [0.0, 0.8, 1.7, 0.5]])
-    seen = visibility(project(two, PLANE), PLANE, np.array([0.8, 1.0]))
+    seen = visibility(project(two, CAMERAS), CAMERAS, np.array([[0.8, 1.0]])).of(0)
     assert seen.hidden[0] == 0.0
     assert seen.hidden[1] > 0.5
     assert seen.detection[1] < 0.5 * seen.detection[0]
@@ -59,5 +71,6 @@ def test_a_box_of_a_person_fits_that_person():
     box = box_of(PLANE, (0.5, 1.0))
     assert box is not None
     view = expected(0.5, 1.0, 1.7, 0.44)
-    error = misfit(measure(box[None], np.ones(1), PLANE), view)[0, :, 0] / view.size_px[0]
+    boxes = Boxes.of_all([measure(box[None], np.ones(1), PLANE)])
+    error = misfit(boxes, view, CAMERAS)[0, 0, :, 0] / view.size_px[0, 0]
     assert np.abs(error).max() < 0.06
