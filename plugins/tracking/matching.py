@@ -1,6 +1,7 @@
 """What is known of each tracklet: whom it shows, how surely, and what it looks like."""
 
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -74,8 +75,8 @@ def prior(links: list[Link], numbers: list[int], parameters: TrackingParameters)
     ratios = np.zeros((len(links), len(numbers)))
     for j, link in enumerate(links):
         if link.appearance:
-            told = [link.appearance.get(number, 0.0) for number in numbers]
-            ratios[j] = np.multiply(told, link.fade)
+            told = map(link.appearance.get, numbers, repeat(0.0))
+            ratios[j] = np.fromiter(told, np.float64, len(numbers)) * link.fade
         if link.person in column:
             ratios[j, column[link.person]] += link.trust * parameters.stay_bonus
     return ratios.T

@@ -6,7 +6,7 @@ those expected of the person are averaged by their precision.
 
 import numpy as np
 
-from plugins.tracking.camera_plane import CameraPlane, FloatArray
+from plugins.tracking.camera_plane import FloatArray
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.sight import (
     EDGES,
@@ -16,10 +16,10 @@ from plugins.tracking.sight import (
     MIDDLE,
     WIDTH,
     Boxes,
+    Optics,
     diagonal,
     expect,
     hidden_by_nearer,
-    optics,
     project,
 )
 
@@ -32,42 +32,36 @@ _FOOT_WEIGHT = 3.0
 def outlines(
     boxes_xyxy: FloatArray,
     boxes: Boxes,
-    plane: CameraPlane,
+    cameras: Optics,
     mean: FloatArray,
     cov: FloatArray,
     *,
     bias: FloatArray,
     parameters: TrackingParameters,
 ) -> FloatArray:
-    """Boxes (N, 4) corrected by the people (N, 6) and (N, 6, 6) whom they show. ``boxes`` are their
-    edges. An edge that the border cuts stays, and all do where the camera's pose is not known.
+    """Boxes (K, N, 4) of cameras corrected by the people (K, N, 6) and (K, N, 6, 6) whom they show,
+    NaN where a camera has fewer. ``boxes`` are their edges, ``bias`` (K, 4) as in ``sight.py``. An
+    edge that the border cuts stays, and all do where the camera's pose is not known.
     """
-    if plane.projection is None or not len(mean):
-        return boxes_xyxy
-    people = mean[:, :EDGES]
-    projected = project(people, optics((plane,)))
-    expected = expect(projected, bias[None], np.zeros((1, len(people))), parameters)
-    edges_px, J, size_px = expected.edges_px[0], expected.J[0], expected.size_px[0]
-    noise = diagonal(expected.noise(0, slice(None)))
-    known = ((J @ cov[:, :EDGES, :EDGES]) * J).sum(axis=2) + noise
-    hidden = hidden_by_nearer(edges_px, size_px)
-    guessed = (HIDDEN_SIGMA * (hidden * size_px)[:, None]) ** 2
-    guessed += _SURE_SHARE * noise
-    guessed[:, FOOT] += _FOOT_WEIGHT * boxes.foot_px2
-    move = guessed / (guessed + known) * (edges_px - boxes.edges_px)
-    move = np.where(boxes.is_cut | ~np.isfinite(move), 0.0, move)
-    x0, y0, x1, y1 = boxes_xyxy.T
-    half = move[:, WIDTH] / 2
-    moved = np.stack(
-        [
-            x0 + move[:, MIDDLE] - half,
-            y0 + move[:, HEAD],
-            x1 + move[:, MIDDLE] + half,
-            y1 + move[:, FOOT],
-        ],
-        axis=1,
+    expected = expect(
+        project(mean[..., :EDGES], cameras), bias, np.zeros(mean.shape[:2]), parameters
     )
-    moved = np.clip(moved, 0.0, [plane.width, plane.height] * 2)
-    size, before = moved[:, 2:] - moved[:, :2], boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-    is_box = (size > _LEAST_SHARE * before).all(axis=1)
-    return np.asarray(np.where(is_box[:, None], moved, boxes_xyxy))
+    J, size_px = expected.J, expected.size_px[..., None]
+    noise = diagonal(expected.noise(slice(None), slice(None)))
+    known = ((J @ cov[..., :EDGES, :EDGES]) * J).sum(axis=-1) + noise
+    hidden = hidden_by_nearer(expected.edges_px, expected.size_px)
+    guessed = (HIDDEN_SIGMA * hidden[..., None] * size_px) ** 2 + _SURE_SHARE * noise
+    guessed[..., FOOT] += _FOOT_WEIGHT * boxes.foot_px2
+    move = guessed / (guessed + known) * (expected.edges_px - boxes.edges_px)
+    stays = boxes.is_cut | ~np.isfinite(move) | ~cameras.has_pose[:, None, None]
+    np.copyto(move, 0.0, where=stays)
+    moved = boxes_xyxy.copy()
+    moved[..., [0, 2]] += move[..., [MIDDLE]]
+    moved[..., 0] -= move[..., WIDTH] / 2
+    moved[..., 2] += move[..., WIDTH] / 2
+    moved[..., [1, 3]] += move[..., [HEAD, FOOT]]
+    frame = np.concatenate([cameras.picture_xyxy[..., 2:]] * 2, axis=-1)
+    moved = np.minimum(np.maximum(moved, 0.0), frame)
+    size, before = moved[..., 2:] - moved[..., :2], boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]
+    is_box = (size > _LEAST_SHARE * before).all(axis=-1) & cameras.has_pose[:, None]
+    return np.asarray(np.where(is_box[..., None], moved, boxes_xyxy))

@@ -1,5 +1,7 @@
 """What a set shows: each camera's tracks with ids, boxes and places, and people on the floor."""
 
+import numpy as np
+
 from plugins.frames import NS_PER_S
 from plugins.media_time import to_rfc3339
 from plugins.messages import Track
@@ -9,6 +11,7 @@ from plugins.tracking.outlines import outlines
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import PersonPosition
+from plugins.tracking.sight import EDGES, Boxes, optics
 from plugins.tracking.trajectories import uncertainty_m
 
 _PERSON_CLASS = 0
@@ -24,12 +27,13 @@ def show(
     shown = {view.camera_id: _whom(state, view) for view in views}
     seen = {p.number: p for rows in shown.values() for p, _ in rows if p is not None}
     places = {p.number: _place(p.mean, p.cov) for p in seen.values() if p.has_place}
+    boxes = _boxes(state, views, shown, parameters)
     time = to_rfc3339(state.time_ns)
     tracks = {
         view.camera_id: _tracks(
-            state, view, shown[view.camera_id], places, time=time, parameters=parameters
+            state, view, shown[view.camera_id], places, boxes=one, time=time, parameters=parameters
         )
-        for view in views
+        for view, one in zip(views, boxes, strict=True)
     }
     return tracks, _positions(state, shown, places, parameters)
 
@@ -55,18 +59,17 @@ def _tracks(
     shown: list[_Shown],
     places: dict[int, _Place],
     *,
+    boxes: FloatArray,
     time: str,
     parameters: TrackingParameters,
 ) -> list[Track]:
-    boxes = _boxes(state, view, shown, parameters).tolist()
-    found = []
-    for row, (tracklet, (person, is_there)) in enumerate(zip(view.tracklets, shown, strict=True)):
+    found, rows = [], zip(view.tracklets, shown, boxes.tolist(), strict=True)
+    for row, (tracklet, (person, is_there), (x0, y0, x1, y1)) in enumerate(rows):
         if person is None and not tracklet.is_confirmed:
             continue
         # A tracklet that is nobody yet or strays is shown where it stands by itself.
         place = places[person.number] if person and is_there else _own_place(view, row)
         is_known = place is not None and place[1] <= parameters.max_uncertainty_m
-        x0, y0, x1, y1 = boxes[row]
         found.append(
             Track(
                 track_id=tracklet.track_id,
@@ -90,29 +93,42 @@ def _own_place(view: View, row: int) -> _Place | None:
 
 
 def _boxes(
-    state: IdentityState, view: View, shown: list[_Shown], parameters: TrackingParameters
-) -> FloatArray:
-    """The tracklets' boxes (N, 4), those of people whose place is known put right by it."""
-    placed = {
-        row: person
-        for row, (person, is_there) in enumerate(shown)
-        if person is not None and is_there and person.seen_ns == state.time_ns
-    }
-    bias = state.biases.get(view.camera_id)
-    if not placed or bias is None:
-        return view.boxes_xyxy
-    rows, boxes = list(placed), view.boxes_xyxy.copy()
-    mean, cov = stacked(list(placed.values()))
-    boxes[rows] = outlines(
-        boxes[rows],
-        view.edges.rows(rows),
-        view.plane,
+    state: IdentityState,
+    views: list[View],
+    shown: dict[str, list[_Shown]],
+    parameters: TrackingParameters,
+) -> list[FloatArray]:
+    """The tracklets' boxes (N, 4) by view, those of people whose place is known put right by it."""
+    placed = [
+        [
+            row
+            for row, (person, is_there) in enumerate(shown[view.camera_id])
+            if person is not None and is_there and person.seen_ns == state.time_ns
+        ]
+        for view in views
+    ]
+    found = [view.boxes_xyxy.copy() for view in views]
+    most = max(map(len, placed), default=0)
+    if not most:
+        return found
+    mean, cov = np.full((len(views), most, 6), np.nan), np.full((len(views), most, 6, 6), np.nan)
+    before = np.full((len(views), most, 4), np.nan)
+    for k, (view, rows) in enumerate(zip(views, placed, strict=True)):
+        people = [p for row in rows if (p := shown[view.camera_id][row][0]) is not None]
+        mean[k, : len(rows)], cov[k, : len(rows)] = stacked(people)
+        before[k, : len(rows)] = found[k][rows]
+    moved = outlines(
+        before,
+        Boxes.of_all([view.edges.rows(rows) for view, rows in zip(views, placed, strict=True)]),
+        optics(tuple(view.plane for view in views)),
         mean,
         cov,
-        bias=bias,
+        bias=np.stack([state.biases.get(view.camera_id, np.zeros(EDGES)) for view in views]),
         parameters=parameters,
     )
-    return boxes
+    for k, rows in enumerate(placed):
+        found[k][rows] = moved[k, : len(rows)]
+    return found
 
 
 def _positions(

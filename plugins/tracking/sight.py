@@ -48,7 +48,7 @@ class Boxes:
         """Number of boxes."""
         return len(self.edges_px)
 
-    def rows(self, chosen: list[int]) -> "Boxes":
+    def rows(self, chosen: list[int] | IntArray) -> "Boxes":
         """Some of them."""
         return Boxes(self.edges_px[chosen], self.is_cut[chosen], self.foot_px2[chosen])
 
@@ -126,8 +126,8 @@ class Expected:
     sigma2_px: FloatArray
     floor_m2: float
 
-    def noise(self, cameras: int | IntArray, people: slice | IntArray) -> FloatArray:
-        """Covariances (R, 4, 4) of measured edges of some people in some cameras."""
+    def noise(self, cameras: slice | IntArray, people: slice | IntArray) -> FloatArray:
+        """Covariances (..., 4, 4) of measured edges of some people in some cameras."""
         on_floor = self.J[cameras, people, :, :2]
         noise = self.floor_m2 * (on_floor @ on_floor.swapaxes(-1, -2))
         diagonal(noise)[:] += self.sigma2_px[cameras, people]
@@ -183,12 +183,12 @@ def measure(boxes_xyxy: FloatArray, scores: FloatArray, plane: CameraPlane) -> B
 
 
 def project(people: FloatArray, cameras: Optics) -> Projected:
-    """Where cameras (K) show ``people`` (N, 4)."""
+    """Where cameras (K) show ``people``: (N, 4), or others in each (K, N, 4)."""
     P = cameras.P
-    ends = np.empty((len(P), len(people), 2, 3))
+    ends = np.empty((len(P), people.shape[-2], 2, 3))
     foot, head = ends[:, :, 0], ends[:, :, 1]
-    foot[:] = people[:, :2] @ P[:, :, :2].swapaxes(1, 2) + P[:, None, :, 3]
-    head[:] = foot + people[:, 2:3] * P[:, None, :, 2]
+    foot[:] = people[..., :2] @ P[:, :, :2].swapaxes(1, 2) + P[:, None, :, 3]
+    head[:] = foot + people[..., 2:3] * P[:, None, :, 2]
     px, px_J = _divided(ends, cameras.by)
     edges = np.empty((*foot.shape[:2], EDGES))
     J = np.zeros((*foot.shape[:2], EDGES, 4))
@@ -198,7 +198,7 @@ def project(people: FloatArray, cameras: Optics) -> Projected:
     J[..., HEAD, :3], J[..., FOOT, :3] = px_J[:, :, 1, 1], px_J[:, :, 0, 1]
     depth = np.maximum((foot[..., 2] + head[..., 2]) / 2, 1e-6)
     J[..., WIDTH, 3] = per_metre = cameras.focal_px / depth
-    edges[..., WIDTH] = width = per_metre * people[:, 3]
+    edges[..., WIDTH] = width = per_metre * people[..., 3]
     J[..., WIDTH, :3] = -(width / depth)[..., None] * (P[:, None, 2, :3] * (1.0, 1.0, 0.5))
     size = np.fmax(edges[..., FOOT] - edges[..., HEAD], 1.0)
     if not cameras.has_pose.all():

@@ -145,7 +145,9 @@ def _match(
     if not tracklets or not len(boxes):
         return np.empty(0, np.intp), np.empty(0, np.intp)
     expected = _to_boxes(_stacked(tracklets)[0][:, :4])
-    overlap = iou(grown(expected, margin), grown(boxes, margin))
+    if margin:
+        expected, boxes = grown(expected, margin), grown(boxes, margin)
+    overlap = iou(expected, boxes)
     # Of two equal overlaps the tracklet that has proved itself keeps its box.
     proven = np.array([0.05 * t.is_confirmed for t in tracklets])[:, None]
     return assign(np.where(overlap >= min_iou, overlap + proven, 0.0), 0.0)

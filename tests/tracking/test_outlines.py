@@ -4,7 +4,7 @@ import numpy as np
 
 from plugins.tracking.outlines import outlines
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.sight import EDGES, measure
+from plugins.tracking.sight import EDGES, Boxes, measure, optics
 from tests.tracking.world import box_of, camera
 
 PLANE = camera((0.0, -6.0, 2.8), (0.0, 0.0), 700.0)
@@ -15,14 +15,14 @@ COV = 1e-4 * np.eye(6)[None]
 def outlined(box_xyxy: np.ndarray, score: float) -> np.ndarray:
     edges = measure(box_xyxy[None], np.array([score]), PLANE)
     return outlines(
-        box_xyxy[None],
-        edges,
-        PLANE,
-        STATE,
-        COV,
-        bias=np.zeros(EDGES),
+        box_xyxy[None, None],
+        Boxes.of_all([edges]),
+        optics((PLANE,)),
+        STATE[None],
+        COV[None],
+        bias=np.zeros((1, EDGES)),
         parameters=TrackingParameters(),
-    )[0]
+    )[0, 0]
 
 
 def test_guessed_feet_are_moved_to_the_floor():
