@@ -72,7 +72,15 @@ def reconsider(
             done.add(person.number)
             until_ns = person.born_ns + int(_DOUBLED_S * NS_PER_S)
             early = {n: p for n, p in lost.items() if p.seen_ns <= until_ns}
-            found = _recognised(state, look, view, row, lost=early, parameters=parameters)
+            found = _recognised(
+                state,
+                look,
+                view,
+                row,
+                lost=early,
+                parameters=parameters,
+                least=parameters.same_cosine,
+            )
             if found is None or not found.is_same or found.person.number > person.number:
                 continue
             state.rename(found.person.number, person.number)
@@ -226,17 +234,19 @@ def _recognised(
     *,
     lost: dict[int, Person],
     parameters: TrackingParameters,
+    least: float = -1.0,
 ) -> Recognition | None:
-    """The most alike of the lost people."""
+    """The most alike of the lost people, if at least so much."""
     if not lost:
         return None
     return recognise(
         look,
-        view.place_m(row),
+        lambda: view.place_m(row),
         lost.get,
         state.gallery,
         time_ns=state.time_ns,
         parameters=parameters,
+        least=least,
     )
 
 

@@ -79,6 +79,17 @@ class _Sights:
             np.stack([sight.detection for sight in sights]),
         )
 
+    def only(self, k: int, sight: Sight) -> "_Sights":
+        """Those of one camera, ``sight``."""
+        boxes, one, own = self.boxes, slice(k, k + 1), slice(len(sight.boxes))
+        return _Sights(
+            optics((sight.plane,)),
+            Boxes(boxes.edges_px[one, own], boxes.is_cut[one, own], boxes.foot_px2[one, own]),
+            self.prior[one, :, own],
+            self.bias[one],
+            self.detection[one],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -144,7 +155,7 @@ def match_jointly(
     if not sights:
         return []
     together = _Sights.of(sights)
-    each = [_Sights.of([sight]) for sight in sights]
+    each = [together.only(k, sight) for k, sight in enumerate(sights)]
     projected = project(people, together.cameras)
     seen = visibility(projected, together.cameras, together.detection)
 

@@ -65,13 +65,14 @@ def fuse(
     ``information`` (N, M, M) sums the inverse covariances of measurements of the first M entries,
     ``weighted`` (N, M) those inverses times the measurements. Zeros leave a state as it is.
     """
-    M = weighted.shape[-1]
-    precision = np.linalg.inv(cov)
-    vector = (precision @ mean[..., None])[..., 0]
-    precision[..., :M, :M] += information
-    vector[..., :M] += weighted
-    cov = np.linalg.inv(precision)
-    return (cov @ vector[..., None])[..., 0], (cov + cov.swapaxes(-1, -2)) / 2
+    M, D = weighted.shape[-1], mean.shape[-1]
+    P = cov[..., :M]
+    rest = weighted[..., None] - information @ mean[..., :M, None]
+    mixed = np.eye(M) + information @ P[..., :M, :]
+    told = np.concatenate([information @ P.swapaxes(-1, -2), rest], axis=-1)
+    step = P @ np.linalg.solve(mixed, told)
+    cov = cov - step[..., :D]
+    return mean + step[..., D], (cov + cov.swapaxes(-1, -2)) / 2
 
 
 def log_evidence(

@@ -49,23 +49,29 @@ def walked_m(person: Person, place_m: FloatArray | None) -> float | None:
 
 def recognise(
     look: Vectors,
-    place_m: FloatArray | None,
+    where: Callable[[], FloatArray | None],
     lost: Callable[[int], Person | None],
     gallery: Gallery,
     *,
     time_ns: int,
     parameters: TrackingParameters,
+    least: float = -1.0,
 ) -> Recognition | None:
-    """The best of the lost people for a unit vector (D,), None if none has been seen enough.
+    """The best of the lost people for a unit vector (D,), None if none has been seen enough, or
+    if no cosine is ``least`` and more.
 
-    ``lost`` says who somebody of the gallery is, None for people who are not lost.
+    ``lost`` says who somebody of the gallery is, None for people who are not lost; ``where`` tells
+    the place, which takes a while to know.
     """
-    ranked = [
+    alike = [
         (cosine, person)
         for number, cosine in gallery.nearest(look, _COMPARED)
         if (person := lost(number)) is not None
-        and can_have_walked(person, place_m, time_ns, parameters)
     ]
+    if not alike or alike[0][0] < least:
+        return None
+    place_m = where()
+    ranked = [one for one in alike if can_have_walked(one[1], place_m, time_ns, parameters)]
     if not ranked:
         return None
     cosine, person = _eldest(ranked, parameters)

@@ -155,7 +155,7 @@ def test_lost_person_is_recognised():
     people = lost_people(gallery, ann=direction(1, 0, 0), bob=direction(0, 1, 0))
     found = recognise(
         direction(0.9, 0.1, 0.2),
-        np.array([2.0, 0.0]),
+        lambda: np.array([2.0, 0.0]),
         {person.number: person for person in people.values()}.get,
         gallery,
         time_ns=3 * NS,
@@ -173,7 +173,7 @@ def test_too_far_away_is_not_even_compared():
     people = lost_people(gallery, ann=direction(1, 0))
     found = recognise(
         direction(1, 0),
-        np.array([20.0, 0.0]),
+        lambda: np.array([20.0, 0.0]),
         {person.number: person for person in people.values()}.get,
         gallery,
         time_ns=3 * NS,
@@ -182,13 +182,31 @@ def test_too_far_away_is_not_even_compared():
     assert found is None
 
 
+def test_where_is_not_asked_unless_somebody_is_alike_enough():
+    """With a least cosine that nobody reaches, nobody is found, wherever it is."""
+    gallery = Gallery("model", 4)
+    people = lost_people(gallery, ann=direction(1, 0))
+    asked = []
+    found = recognise(
+        direction(0.1, 1),
+        lambda: asked.append(True),
+        {person.number: person for person in people.values()}.get,
+        gallery,
+        time_ns=3 * NS,
+        parameters=PARAMETERS,
+        least=PARAMETERS.same_cosine,
+    )
+    assert found is None
+    assert not asked
+
+
 def test_twins_are_kept_apart():
     """Two lost people as like as each other: no guess is made."""
     gallery = Gallery("model", 4)
     people = lost_people(gallery, ann=direction(1, 0.1), amy=direction(1, -0.1))
     found = recognise(
         direction(1, 0),
-        None,
+        lambda: None,
         {person.number: person for person in people.values()}.get,
         gallery,
         time_ns=3 * NS,
