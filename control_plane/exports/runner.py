@@ -15,6 +15,7 @@ from contextlib import suppress
 import msgspec
 import structlog
 
+from control_plane.cancelling import end_all
 from control_plane.embedded import die_with_parent
 from control_plane.exports.files import delete_files, open_exports
 from control_plane.exports.jobs import (
@@ -56,8 +57,7 @@ class ExportRunner:
     async def stop(self) -> None:
         """Ends; a job under way goes back into the queue."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_all([self._task])
         if self._child is not None:
             job_id, owner, process = self._child
             process.terminate()

@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 
 from control_plane.access.callers import Caller
 from control_plane.audit import record
+from control_plane.cancelling import end_all
 from control_plane.errors import documented
 from control_plane.services import Services
 from control_plane.storage.retention import expire
@@ -73,9 +74,7 @@ class Upkeep:
 
     async def stop(self) -> None:
         """Ends; a step that is under way is rolled back."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     async def _repeat(self, every_s: float, job: Callable[[Services], Awaitable[int]]) -> None:
         while True:

@@ -95,6 +95,7 @@ class Feed:
         self._newest_replay: Data | None = None
         self._positions: dict[str, bytes] = {}
         self._is_over = self._is_redis_away = self._is_replaying = False
+        self._is_stopped = False
         self._status: tuple[str, object] | None = None
         self._said_at = 0.0
         self._final: str | None = None
@@ -118,7 +119,8 @@ class Feed:
             outbox.put(newest)
 
     def stop(self) -> None:
-        """Ends the reader."""
+        """Ends the reader, also one that takes the cancellation for a time-out of Redis."""
+        self._is_stopped = True
         self._task.cancel()
 
     async def replay(self, after_index: int) -> list[Data]:
@@ -143,7 +145,7 @@ class Feed:
             outbox.end(text, code, reason)
 
     async def _read(self) -> None:
-        while not self._is_over:
+        while not (self._is_over or self._is_stopped):
             try:
                 await self._read_once(BLOCK_MS)
             except REDIS_AWAY as error:
@@ -151,7 +153,7 @@ class Feed:
                 await asyncio.sleep(RETRY_S)
         try:
             # What the worker published last may come a moment after its last status.
-            while await self._read_once(GRACE_MS):
+            while not self._is_stopped and await self._read_once(GRACE_MS):
                 pass
         except REDIS_AWAY as error:
             self._announce_away(error)
@@ -220,7 +222,7 @@ class Feed:
         self._is_redis_away = True
 
     async def _watch(self) -> None:
-        while not self._is_over:
+        while not (self._is_over or self._is_stopped):
             view = await self._view()
             if view is not None:
                 self._tell(view)

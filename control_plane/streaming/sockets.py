@@ -15,6 +15,7 @@ from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
 from control_plane.access.callers import Caller
+from control_plane.cancelling import end_all
 from control_plane.errors import REDIS_AWAY, redis_away_message
 from control_plane.services import Services
 from control_plane.streaming.outboxes import Closing, Data, Outbox
@@ -151,9 +152,7 @@ async def first_of(*coroutines: Awaitable[None]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
+        await end_all(tasks)
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Exception) and not isinstance(result, (*GONE, TimeoutError)):
             raise result

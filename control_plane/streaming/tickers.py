@@ -23,6 +23,7 @@ class Ticker:
         self.outboxes: set[Outbox] = set()
         self._say = say
         self._newest: list[str] = []
+        self._is_stopped = False
         self._task = asyncio.create_task(self._run())
 
     def add(self, outbox: Outbox) -> None:
@@ -33,10 +34,11 @@ class Ticker:
 
     def stop(self) -> None:
         """Nobody listens any more."""
+        self._is_stopped = True
         self._task.cancel()
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopped:
             try:
                 self._newest = await self._say()
             except (SpotOnError, RedisError) as error:
