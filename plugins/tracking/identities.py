@@ -54,30 +54,32 @@ def identify(
 
 def _remember(state: IdentityState, parameters: TrackingParameters) -> None:
     """Keeps good crops of tracklets whose person is not in doubt."""
-    limit_ns = state.time_ns - int(_ABOUT_S * NS_PER_S)
-    about = [n for n, p in state.people.persons.items() if p.seen_ns >= limit_ns]
+    found: list[tuple[int, Look]] = []
     for by_id in state.links.values():
         for link in by_id.values():
             if link.look is None or link.person is None or link.strained_s > 0:
                 continue
-            if link.trust >= _LEAST_TRUST and _is_telling(
-                state, link.person, link.look, about, parameters
-            ):
-                state.gallery.add(link.person, link.look.vector, link.look.quality)
+            if link.trust >= _LEAST_TRUST and link.look.quality >= parameters.min_crop_quality:
+                found.append((link.person, link.look))
             link.look = None
+    for person, look in _telling(state, found, parameters):
+        state.gallery.add(person, look.vector, look.quality)
 
 
-def _is_telling(
-    state: IdentityState,
-    person: int,
-    look: Look,
-    about: list[int],
-    parameters: TrackingParameters,
-) -> bool:
-    """A good crop, and not of one of those ``about`` whom the tracklet may have slipped to."""
-    cosines = state.gallery.cosines(look.vector[None], [person, *about])[0]
-    is_another = cosines[0] < max(parameters.different_cosine, np.nanmax(cosines, initial=-1.0))
-    return look.quality >= parameters.min_crop_quality and not is_another
+def _telling(
+    state: IdentityState, found: list[tuple[int, Look]], parameters: TrackingParameters
+) -> list[tuple[int, Look]]:
+    """Without those of one of the people about, whom the tracklet may have slipped to."""
+    if not found:
+        return []
+    limit_ns = state.time_ns - int(_ABOUT_S * NS_PER_S)
+    about = [n for n, p in state.people.persons.items() if p.seen_ns >= limit_ns]
+    numbers = list(dict.fromkeys([*about, *(person for person, _ in found)]))
+    looks = np.stack([look.vector for _, look in found])
+    cosines = state.gallery.cosines(looks, numbers)
+    most = np.nanmax(cosines, axis=1, initial=parameters.different_cosine)
+    own = cosines[range(len(found)), [numbers.index(person) for person, _ in found]]
+    return [one for one, is_another in zip(found, own < most, strict=True) if not is_another]
 
 
 def _forget(state: IdentityState, parameters: TrackingParameters) -> None:

@@ -39,11 +39,12 @@ def settle(
 ) -> tuple[list[Matched], list[IdentityDecision]]:
     """Decides on all tracklets given the people predicted to this moment."""
     numbers = [p.number for p in active]
+    ratios = _compared(state, looks, numbers, parameters)
     sights = []
     for view in views:
         links = _links(state, view)
         doubt(links, view.boxes_xyxy, dt_s, parameters)
-        _look(state, view, links, looks, numbers=numbers, parameters=parameters)
+        _look(view, links, looks, ratios)
         bias = state.biases.setdefault(view.camera_id, np.zeros(EDGES))
         odds = prior(links, numbers, parameters)
         # A person who may not exist gets no box that one who surely does could have had.
@@ -86,22 +87,30 @@ def _links(state: IdentityState, view: View) -> list[Link]:
     return [state.link(view.camera_id, t.track_id) for t in view.tracklets]
 
 
+def _compared(
+    state: IdentityState, looks: Looks, numbers: list[int], parameters: TrackingParameters
+) -> dict[tuple[str, int], dict[int, float]]:
+    """What each look of the set says of each of some people, as log-likelihood ratio."""
+    if not looks:
+        return {}
+    vectors = np.stack([look.vector for look in looks.values()])
+    ratios = log_likelihood(state.gallery.cosines(vectors, numbers), parameters).tolist()
+    return {
+        key: dict(zip(numbers, row, strict=True)) for key, row in zip(looks, ratios, strict=True)
+    }
+
+
 def _look(
-    state: IdentityState,
     view: View,
     links: list[Link],
     looks: Looks,
-    *,
-    numbers: list[int],
-    parameters: TrackingParameters,
+    ratios: dict[tuple[str, int], dict[int, float]],
 ) -> None:
     for tracklet, link in zip(view.tracklets, links, strict=True):
-        look = looks.get((view.camera_id, tracklet.track_id))
-        if look is not None:
-            link.look = look
-            cosines = state.gallery.cosines(look.vector[None], numbers)[0]
-            ratios = log_likelihood(cosines, parameters).tolist()
-            link.appearance, link.fade = dict(zip(numbers, ratios, strict=True)), 1.0
+        key = (view.camera_id, tracklet.track_id)
+        if key in looks:
+            link.look = looks[key]
+            link.appearance, link.fade = ratios[key], 1.0
 
 
 def _alike(
