@@ -1,8 +1,10 @@
-.PHONY: help setup run test lint format bench bench-pipeline bench-live bench-identity clean
+.PHONY: help setup run test browser lint format bench bench-pipeline bench-live bench-identity clean
 .PHONY: train-setup train-detector train-embedder evaluate-models
 
 PYTHON := .venv/bin/python
 TRAIN_PYTHON := .venv-train/bin/python
+# How many tests run at once; the files that take longest begin first (tests/conftest.py).
+JOBS := 2
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 
 help: ## This list
@@ -38,8 +40,12 @@ format: setup ## Let ruff format and fix what it can
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-test: setup ## All tests, over the real parts
-	$(PYTHON) -m pytest
+test: browser ## All tests, over the real parts; some: ARGS="tests/gst -k close"
+	$(PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+browser: setup
+	@[ -x /usr/bin/chromium ] || sh docker/install-system-packages.sh chromium \
+		|| echo "There is no chromium: the tests of the live page will be skipped" >&2
 
 bench: bench-pipeline bench-live bench-identity bench-storage bench-api ## All measurements
 

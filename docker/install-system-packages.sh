@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the distribution's GStreamer, gst-python and the few libraries the Python wheels expect.
+# Installs the distribution's GStreamer, gst-python and the few libraries the Python wheels expect;
+# or the packages that are named, in place of those: the tests' browser.
 # Quick and silent when everything is there; says the exact line to run where it may not install.
 set -eu
 python_version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
@@ -8,6 +9,7 @@ packages="python3 python3-venv libpython${python_version:-3} libgl1 libglib2.0-0
  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
  gstreamer1.0-plugins-ugly gstreamer1.0-libav python3-gst-1.0
  gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0"
+[ $# = 0 ] || packages="$*"
 
 is_installed() {
   dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null | grep -q 'install ok installed' && return 0
