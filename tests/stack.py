@@ -18,10 +18,10 @@ import msgspec
 
 from plugins.messages import TERMINAL_STATUSES
 from tests.services import free_port
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 SPOTON = (sys.executable, "-m", "control_plane")
-START_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Stack:
     @property
     def api(self) -> httpx.Client:
         """A client of its REST interface."""
-        return httpx.Client(base_url=f"{self.address}/api/v1", timeout=30)
+        return httpx.Client(base_url=f"{self.address}/api/v1", timeout=PATIENCE_S)
 
     @property
     def websocket(self) -> str:
@@ -63,10 +63,9 @@ class Stack:
         self,
         task_id: str,
         until: Callable[[dict[str, Any]], bool] = lambda s: s["status"] in TERMINAL_STATUSES,
-        timeout_s: float = 180.0,
     ) -> dict[str, Any]:
         """The first status that fulfils ``until``; by default the final one."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + PATIENCE_S
         while not until(status := self.status(task_id)):
             assert time.monotonic() < deadline, f"still {status}"
             time.sleep(0.1)
@@ -100,7 +99,7 @@ def running_stack(settings: Mapping[str, str], data_dir: Path) -> Iterator[Stack
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(60)
+            process.wait(PATIENCE_S)
         finally:
             process.kill()
 
@@ -112,7 +111,7 @@ def environment(settings: Mapping[str, str], data_dir: Path) -> dict[str, str]:
 
 
 def spoton(
-    *arguments: str, settings: Mapping[str, str], data_dir: Path, timeout_s: float = 240.0
+    *arguments: str, settings: Mapping[str, str], data_dir: Path
 ) -> "subprocess.CompletedProcess[str]":
     """A command to its end."""
     return subprocess.run(
@@ -121,7 +120,7 @@ def spoton(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -132,7 +131,7 @@ def last_json(output: str) -> Any:
 
 
 def _wait_until_live(stack: Stack) -> None:
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         assert stack.process.poll() is None, (stack.data_dir / "up.log").read_text()
         try:

@@ -12,7 +12,7 @@ from plugins.frames import NS_PER_S, FrameSet
 from plugins.messages import Playback, PlaybackCommand, commands_list, playback_key
 from plugins.playback import Pace, run_ahead
 from tests.services import redis_url
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 PERIOD_NS = NS_PER_S // 10
 SETS = 60
@@ -45,7 +45,7 @@ def task():
     made = Task(4.0)
     yield made
     made.stop.set()
-    made.thread.join(5)
+    made.thread.join(PATIENCE_S)
 
 
 def test_a_pause_holds_sets_back_and_play_goes_on_without_a_gap(task):

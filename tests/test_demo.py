@@ -9,7 +9,6 @@ from tests.services import free_port
 from tests.stack import data_folder, last_json, spoton
 from tests.triton_fixtures import require_triton
 
-pytestmark = pytest.mark.timeout(300)
 SECONDS, RATE_HZ, PEOPLE = 6, 10, 6
 DEMO = ("up", "--demo", "--seconds", str(SECONDS), "--people", str(PEOPLE), "--speed", "max")
 

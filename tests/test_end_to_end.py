@@ -24,8 +24,7 @@ from tests.lab_score import cross_camera_score
 from tests.object_server import bucket_of
 from tests.stack import Stack, data_folder, last_json, running_stack, spoton
 from tests.triton_fixtures import require_triton
-
-pytestmark = pytest.mark.timeout(600)
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ async def watch(stack: Stack, task_id: str) -> dict[str, list]:
 
 
 async def receive(url: str) -> list:
-    async with websockets.connect(url, max_size=None) as socket:
+    async with websockets.connect(url, max_size=None, open_timeout=PATIENCE_S) as socket:
         messages = [message async for message in socket]
         assert socket.close_code == 1000
     return messages
@@ -242,7 +241,7 @@ def test_date_ranges_tell_what_is_recorded(stack):
 
 def test_health_is_good_and_names_every_component(stack):
     """All parts are up."""
-    health = httpx.get(f"{stack.address}/health").json()
+    health = httpx.get(f"{stack.address}/health", timeout=PATIENCE_S).json()
     assert health["status"] == "healthy", health
     assert health["detector_model_loaded"]
     assert health["prototype_tracker_loaded"]
@@ -256,7 +255,7 @@ def test_the_log_and_health_say_which_profile_runs_and_why(stack):
     (ready,) = [line for line in lines if "worker_ready" in line]
     chosen = re.search(r"profile=(cpu|gpu) reason='?\w", ready)
     assert chosen is not None, ready
-    parts = httpx.get(f"{stack.address}/health").json()["components"]
+    parts = httpx.get(f"{stack.address}/health", timeout=PATIENCE_S).json()["components"]
     assert f"running on {chosen[1]}" in parts["pipeline_workers"]["detail"]
 
 

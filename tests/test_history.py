@@ -14,6 +14,7 @@ from plugins.errors import LeaseLostError
 from plugins.history import Batch, Exchange, History, wait_for_state
 from plugins.messages import TaskProgress, TaskRequest
 from tests.services import postgres_url
+from tests.waiting import PATIENCE_S
 
 START = datetime(2024, 5, 1, 9, tzinfo=UTC)
 OWNER = "worker-a"
@@ -131,7 +132,7 @@ def test_a_stop_request_reaches_the_worker(database, task_id):
     stop = threading.Event()
     history = History(database, task_id, OWNER, stop)
     in_store(database, lambda store: store.request_stop(task_id))
-    assert stop.wait(10)
+    assert stop.wait(PATIENCE_S)
     history.finish(TaskProgress(status="STOPPED"))
 
 

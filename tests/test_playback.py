@@ -7,6 +7,7 @@ import pytest
 
 from plugins.frames import NS_PER_S, FrameSet
 from plugins.playback import Ahead, Pace, run_ahead
+from tests.waiting import PATIENCE_S
 
 PERIOD_NS = NS_PER_S // 10
 
@@ -117,7 +118,7 @@ def test_stages_hand_items_on_in_order_and_end():
     """What one thread puts, the other gets, and the end arrives."""
     ahead, thread = run_ahead(lambda out: [out.put(k) for k in range(100)], 2, "numbers")
     assert list(ahead) == list(range(100))
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -145,9 +146,9 @@ def test_closing_releases_a_writer_that_waits_for_room():
             pass
 
     ahead, thread = run_ahead(source, 1, "endless")
-    started.wait(5)
+    started.wait(PATIENCE_S)
     ahead.close()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -161,11 +162,11 @@ def test_no_room_at_this_moment_is_told_at_once():
 def test_a_stop_ends_every_queue_of_a_task():
     """Readers and writers let go at once, whatever they wait for."""
     stop = threading.Event()
-    waiting, first = run_ahead(lambda _: stop.wait(5), 1, "silent", stop)
+    waiting, first = run_ahead(lambda _: stop.wait(PATIENCE_S), 1, "silent", stop)
     full, second = run_ahead(lambda out: [out.put(k) for k in range(9)], 1, "busy", stop)
     threading.Timer(0.2, stop.set).start()
     assert list(waiting) == []
     for thread in (first, second):
-        thread.join(5)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert full.is_closed

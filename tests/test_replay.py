@@ -36,11 +36,10 @@ from tests.control_plane.test_live import next_of, next_set, opened
 from tests.recordings import read_number
 from tests.services import postgres_url, redis_url
 from tests.stack import ROOT, SPOTON, environment
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 from tests.yard import RATE_HZ, START, write_yard
 
 FRAMES = 60
-PATIENCE_S = 60
 START_NS = parse_rfc3339(START)
 CUTS = {"y1": (60,), "y2": (23, 37)}
 PERSON = uuid.uuid4()
@@ -250,7 +249,7 @@ def served(place, task_id, folder):
             yield app
         finally:
             worker.terminate()
-            worker.wait(60)
+            worker.wait(PATIENCE_S)
 
 
 def test_a_stored_task_is_shown_again_by_a_worker_over_the_api(place, tmp_path):

@@ -17,9 +17,8 @@ from tests.blob_world import FRAMES, BlobWorld, make_blob_world
 from tests.services import free_port
 from tests.stack import ROOT, SPOTON, data_folder, environment, spoton
 from tests.triton_fixtures import require_triton
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
-pytestmark = pytest.mark.timeout(300)
 PLAY = ("up", "--play", "blobs", "--speed")
 
 
@@ -45,7 +44,7 @@ def started(*arguments: str, settings: dict[str, str], data_dir: Path) -> Iterat
         yield Shown(process, path)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE_S)
 
 
 class Shown:
@@ -93,10 +92,10 @@ def test_ctrl_c_stops_the_task_so_that_the_next_one_is_played_at_once(world) -> 
     settings, _ = on_a_free_port(world)
     with data_folder() as folder:
         with started(*PLAY, "0.25", settings=settings, data_dir=folder) as up:
-            wait_until(lambda: up.shows("Watch it live"), timeout_s=120)
+            wait_until(lambda: up.shows("Watch it live"))
             wait_until(lambda: claimed(folder) == 1)
             up.process.send_signal(signal.SIGINT)
-            assert up.process.wait(60) == 0, up.text
+            assert up.process.wait(PATIENCE_S) == 0, up.text
         assert "STOPPED" in up.text
         after = spoton(*PLAY, "max", "--exit", settings=settings, data_dir=folder)
         assert claimed(folder) == 2

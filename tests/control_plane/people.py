@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.control_plane.serving import Running, running_app
+from tests.waiting import PATIENCE_S
 
 ADMIN_PASSWORD = "first admin's own"  # noqa: S105  # of the tests' own users
 PASSWORD = "correct horse battery"  # noqa: S105  # idem
@@ -68,7 +69,7 @@ def error_code(answer: httpx.Response, status: int) -> str:
 
 def closing_of(url: str, **options: Any) -> tuple[int, str]:
     """The code and reason with which the server closes a WebSocket."""
-    with connect(url, **options) as client:
+    with connect(url, open_timeout=PATIENCE_S, **options) as client:
         return closing_of_open(client)
 
 
@@ -76,11 +77,11 @@ def closing_of_open(client: ClientConnection) -> tuple[int, str]:
     """The same of one that is open."""
     with suppress(ConnectionClosed):
         while True:
-            client.recv(timeout=60)
+            client.recv(timeout=PATIENCE_S)
     return client.protocol.close_code or 0, client.protocol.close_reason or ""
 
 
 def greeting_of(url: str, **options: Any) -> tuple[str, str | None]:
     """The first message's type, and the subprotocol agreed on."""
-    with connect(url, **options) as client:
-        return json.loads(client.recv(timeout=60))["type"], client.subprotocol
+    with connect(url, open_timeout=PATIENCE_S, **options) as client:
+        return json.loads(client.recv(timeout=PATIENCE_S))["type"], client.subprotocol

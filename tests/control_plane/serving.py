@@ -34,6 +34,7 @@ from plugins.messages import (
 )
 from plugins.wire import encode_set
 from tests.services import free_port, postgres_url, redis_url
+from tests.waiting import PATIENCE_S
 
 START_NS = 1_714_554_000_000_000_000
 PERIOD_NS = 100_000_000
@@ -148,7 +149,7 @@ def running_app(
     while not server.started and thread.is_alive():
         time.sleep(0.01)
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=url, timeout=30) as http:
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
         try:
             worker = FakeWorker(settings.redis_url or "")
             yield Running(settings, url, f"ws://127.0.0.1:{port}", http, worker)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from tests.control_plane.people import admin_of, running_secured
 from tests.control_plane.serving import Running, write_hall
 from tests.control_plane.stored_world import World, person_id
+from tests.waiting import PATIENCE_S
 
 # Answers of these end only when the client leaves, or end the user's own login.
 LEFT_OUT = (
@@ -81,7 +82,7 @@ def failures_of(operation: Any, headers: dict[str, str], ids: dict[str, list[str
                     case.path_parameters[name] = values[0]
                 if name in (case.query or {}):
                     case.query[name] = values[0]
-        answer = case.call(headers=headers, timeout=30)
+        answer = case.call(headers=headers, timeout=PATIENCE_S)
         problem = fault_in(operation, answer)
         if problem:
             failures.setdefault(problem, f"{operation.label}: {problem}: {case.as_curl_command()}")

@@ -14,6 +14,7 @@ from plugins.messages import StageHistogram
 from plugins.timing import BUCKETS_S
 from tests.control_plane.serving import update_of
 from tests.control_plane.test_live import next_of, rest_of, say
+from tests.waiting import PATIENCE_S
 
 SQUARE = np.array([[0.0, 0.0], [20.0, 0.0], [20.0, 15.0], [0.0, 15.0]])
 STAGES = {"detect": {"p50": 20.0, "p95": 30.0, "p99": 40.0}}
@@ -94,7 +95,7 @@ def test_the_slowest_task_counts_stage_by_stage():
 def test_the_analytics_channel_counts_the_live_stream(app):
     task_id = app.start()
     app.worker.publish(task_id, 0, with_pictures=False)
-    with connect(f"{app.ws_url}/ws/analytics/hall") as client:
+    with connect(f"{app.ws_url}/ws/analytics/hall", open_timeout=PATIENCE_S) as client:
         assert next_of(client, "connection_established")
         payload = next_of(client, "analytics_update")["payload"]
         while payload["live_metrics"]["total_persons"] == 0:
@@ -114,7 +115,7 @@ def test_the_analytics_channel_counts_the_live_stream(app):
 
 
 def test_an_unknown_environment_is_told_and_closed_with_4404(app):
-    with connect(f"{app.ws_url}/ws/analytics/nowhere") as client:
+    with connect(f"{app.ws_url}/ws/analytics/nowhere", open_timeout=PATIENCE_S) as client:
         messages, code = rest_of(client)
     assert messages[0]["payload"]["code"] == "environment_not_found"
     assert code == 4404
@@ -138,7 +139,7 @@ def test_the_system_channel_and_performance_tell_what_the_workers_say(app):
     assert (mine["stage_ms"], mine["queues"], mine["dropped"]) == (STAGES, {"detect": 1}, 3)
     assert found["stage_ms"]["detect"]["p99"] >= 40.0
     assert found["memory_used_mib"] > 1
-    with connect(f"{app.ws_url}/ws/system") as client:
+    with connect(f"{app.ws_url}/ws/system", open_timeout=PATIENCE_S) as client:
         payload = next_of(client, "system_status")["payload"]
         assert payload["processing_fps"] >= 9.5
         assert payload["cameras_active"] == 4

@@ -15,11 +15,9 @@ from tests.blob_world import CAMERAS, FRAMES, make_blob_world
 from tests.control_plane import frontend_shapes as shapes
 from tests.stack import Stack, data_folder, running_stack
 from tests.triton_fixtures import require_triton
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
-pytestmark = pytest.mark.timeout(300)
 TASKS = "/api/v1/detection-processing-tasks"
-PATIENCE_S = 60.0
 ORIGIN = "http://localhost:5173"
 
 
@@ -36,7 +34,9 @@ class Page:
     """A page of the frontend: it sends no token, and reads only the shapes of the contract."""
 
     def __init__(self, stack: Stack) -> None:
-        self.http = httpx.Client(base_url=stack.address, headers={"Origin": ORIGIN}, timeout=30)
+        self.http = httpx.Client(
+            base_url=stack.address, headers={"Origin": ORIGIN}, timeout=PATIENCE_S
+        )
         self._sockets = stack.websocket
 
     def ask(self, method: str, path: str, shape: Any, **more: Any) -> Any:
@@ -55,7 +55,7 @@ class Page:
     def open(self, kind: str, task_id: str) -> ClientConnection:
         """A WebSocket of this tab."""
         url = f"{self._sockets}/ws/{kind}/{task_id}?tab_id=tab_1"
-        return connect(url, origin=ORIGIN, max_size=None)
+        return connect(url, origin=ORIGIN, max_size=None, open_timeout=PATIENCE_S)
 
 
 def next_of(socket: ClientConnection, kind: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from tests.control_plane import frontend_shapes as shapes
 from tests.control_plane.serving import Running, media_time, running_app, update_of
 from tests.control_plane.test_live import next_of, rest_of, say
 from tests.control_plane.test_playback_control import know_of_replay, over, playing, replayed
+from tests.waiting import PATIENCE_S
 
 CONTROLS = "/api/v1/controls"
 START, END = "2024-05-01T09:00:00.000000Z", "2024-05-01T09:01:00.000000Z"
@@ -31,7 +32,9 @@ START, END = "2024-05-01T09:00:00.000000Z", "2024-05-01T09:01:00.000000Z"
 def tab(
     app: Running, task_id: str, name: str = "tab_1", kind: str = "tracking"
 ) -> ClientConnection:
-    return connect(f"{app.ws_url}/ws/{kind}/{task_id}?tab_id={name}", max_size=None)
+    return connect(
+        f"{app.ws_url}/ws/{kind}/{task_id}?tab_id={name}", max_size=None, open_timeout=PATIENCE_S
+    )
 
 
 def next_cameras(client: ClientConnection, count: int = 4) -> list[shapes.CameraUpdate]:
@@ -152,7 +155,7 @@ def test_whom_no_floor_position_is_known_of_is_not_put_on_the_map(app):
 
 def test_without_tab_id_it_is_the_products_own_message(app):
     task_id = app.start()
-    with connect(f"{app.ws_url}/ws/tracking/{task_id}") as client:
+    with connect(f"{app.ws_url}/ws/tracking/{task_id}", open_timeout=PATIENCE_S) as client:
         app.worker.publish(task_id, 0, with_pictures=False)
         assert "cameras" in next_of(client, "tracking_update")["payload"]
 

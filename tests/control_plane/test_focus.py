@@ -10,8 +10,8 @@ import redis
 from control_plane.streaming.focus_state import focus_key
 from plugins.wire import decode_set
 from tests.control_plane.serving import running_app
-from tests.control_plane.test_live import PATIENCE_S, next_of, next_set, opened
-from tests.waiting import wait_until
+from tests.control_plane.test_live import next_of, next_set, opened
+from tests.waiting import PATIENCE_S, wait_until
 
 API = "/api/v1/tracking"
 PERSON = str(uuid.uuid5(uuid.NAMESPACE_DNS, "person 1"))

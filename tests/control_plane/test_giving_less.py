@@ -20,6 +20,7 @@ from control_plane.streaming.rungs import NAMES, RUNGS, Ladder, at_rung
 from plugins.media_time import to_datetime
 from plugins.wire import decode_set, encode_set
 from tests.control_plane.serving import pictures, update_of
+from tests.waiting import PATIENCE_S
 
 PAGE = Path(__file__).parent.parent.parent / "control_plane" / "live_page"
 TRACK = st.fixed_dictionaries(
@@ -89,7 +90,7 @@ def test_the_pages_decoder_undoes_deltas_and_reads_sets():
         input=json.dumps(given_in),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert told.returncode == 0, told.stderr

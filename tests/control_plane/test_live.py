@@ -23,9 +23,7 @@ from control_plane.streaming.renderings import UpdateEntry
 from plugins.wire import decode_set
 from tests.control_plane.serving import Running, running_app, update_of
 from tests.services import free_port, start_redis
-from tests.waiting import wait_until
-
-PATIENCE_S = 60
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def opened(app: Running, task_id: str, kind: str = "tracking", query: str = "") -> ClientConnection:

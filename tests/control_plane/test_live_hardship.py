@@ -17,7 +17,6 @@ from control_plane.streaming.deltas import apply_delta
 from plugins.wire import decode_set
 from tests.control_plane.serving import running_app
 from tests.control_plane.test_live import (
-    PATIENCE_S,
     next_of,
     next_set,
     opened,
@@ -25,7 +24,7 @@ from tests.control_plane.test_live import (
     run,
 )
 from tests.services import free_port, start_redis
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def test_deltas_on_request_add_up_to_the_updates(app):

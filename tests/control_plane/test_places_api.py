@@ -1,6 +1,5 @@
 """Zones, cameras, sessions, retention and maintenance over REST."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from control_plane.storage.retention import expire
 from homography.environment import load_environments
 from tests.control_plane.people import admin_of, error_code, running_secured, user_of
 from tests.control_plane.stored_world import START, World, person_id, query, run
+from tests.waiting import wait_until
 
 ZONE = {
     "environment_id": "hall",
@@ -205,10 +205,8 @@ def test_a_default_retention_holds_for_every_environment(hall):
 def test_the_control_plane_rolls_up_on_its_own(hall):
     url = hall.settings.database_url
     World({"cy": [(0, 1.0, 1.0), (3, 2.0, 1.0)]}, 3).store(url)
-    deadline = time.monotonic() + 20
-    while not query(url, "select 1 from visits where global_id = $1", person_id("cy")):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    visits = "select 1 from visits where global_id = $1"
+    wait_until(lambda: query(url, visits, person_id("cy")))
 
 
 def test_maintenance_reports_each_action(hall):

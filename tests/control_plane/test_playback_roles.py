@@ -8,7 +8,7 @@ from plugins.messages import commands_list
 from tests.control_plane.people import admin_of, running_secured, user_of
 from tests.control_plane.test_live import next_of
 from tests.control_plane.test_playback_control import commands, playing
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def test_viewers_may_look_and_operators_may_play(tmp_path):
@@ -23,7 +23,7 @@ def test_viewers_may_look_and_operators_may_play(tmp_path):
         assert app.http.post(url, headers=operator).json()["error"]["code"] == "task_not_playing"
         for headers, code in ((viewer, "not_allowed"), (operator, "task_not_playing")):
             address = f"{app.ws_url}/ws/tracking/{task_id}"
-            with connect(address, additional_headers=headers) as client:
+            with connect(address, open_timeout=PATIENCE_S, additional_headers=headers) as client:
                 client.send(json.dumps({"type": "pause"}))
                 assert next_of(client, "error")["payload"]["code"] == code
                 client.send(json.dumps({"type": "ping"}))
@@ -41,8 +41,8 @@ def test_two_who_press_against_each_other_are_obeyed_in_turn_by_name(tmp_path):
         ada, ben = user_of(app, "ada", "operator"), user_of(app, "ben", "operator")
         told = []
         with (
-            connect(address, additional_headers=ada) as one,
-            connect(address, additional_headers=ben) as two,
+            connect(address, open_timeout=PATIENCE_S, additional_headers=ada) as one,
+            connect(address, open_timeout=PATIENCE_S, additional_headers=ben) as two,
         ):
             for _ in range(3):
                 for client, name, kind in ((one, "ada", "pause"), (two, "ben", "play")):

@@ -21,6 +21,7 @@ from tests.control_plane.people import (
 )
 from tests.control_plane.serving import Running
 from tests.services import postgres_url, redis_url
+from tests.waiting import PATIENCE_S
 
 TASKS = "/api/v1/processing-tasks"
 
@@ -100,17 +101,17 @@ def test_what_is_open_ends_with_its_login_also_on_another_replica(tmp_path: Path
         url = f"{one.ws_url}/ws/tracking/{task_id}"
         stream = one.http.stream("GET", f"/api/v1/stream/{task_id}/h1", headers=gone)
         with (
-            connect(url, additional_headers=gone) as ended,
-            connect(url, additional_headers=staying) as kept,
+            connect(url, open_timeout=PATIENCE_S, additional_headers=gone) as ended,
+            connect(url, open_timeout=PATIENCE_S, additional_headers=staying) as kept,
             stream as pictures,
         ):
-            assert json.loads(ended.recv(timeout=60))["type"] == "connection_established"
-            assert json.loads(kept.recv(timeout=60))["type"] == "connection_established"
+            assert json.loads(ended.recv(timeout=PATIENCE_S))["type"] == "connection_established"
+            assert json.loads(kept.recv(timeout=PATIENCE_S))["type"] == "connection_established"
             assert other.http.post(f"{AUTH}/logout", headers=gone).status_code == 200
             assert closing_of_open(ended) == (4401, "this login has ended")
             assert b"\xff\xd8" in b"".join(pictures.iter_bytes())
             kept.send('{"type": "ping"}')
-            while json.loads(kept.recv(timeout=60))["type"] != "pong":
+            while json.loads(kept.recv(timeout=PATIENCE_S))["type"] != "pong":
                 pass
 
 
@@ -119,8 +120,10 @@ def test_what_is_open_ends_when_its_user_may_do_less(two_places: Running) -> Non
     headers = admin_of(two_places)
     user_id = add_user(two_places, "lowered", "operator")
     own = bearing(log_in(two_places, "lowered")["access_token"])
-    with connect(f"{two_places.ws_url}/ws/system", additional_headers=own) as client:
-        assert json.loads(client.recv(timeout=60))["type"] == "connection_established"
+    with connect(
+        f"{two_places.ws_url}/ws/system", open_timeout=PATIENCE_S, additional_headers=own
+    ) as client:
+        assert json.loads(client.recv(timeout=PATIENCE_S))["type"] == "connection_established"
         change = {"environments": ["hall"]}
         answer = two_places.http.patch(f"{AUTH}/users/{user_id}", json=change, headers=headers)
         assert answer.status_code == 200, answer.text

@@ -19,6 +19,7 @@ from plugins.frames import NS_PER_S
 from plugins.gst.cpu_graph import CpuGraph
 from tests.gst.recorded import START_NS, clip
 from tests.recordings import read_number, split_video, write_video
+from tests.waiting import PATIENCE_S
 
 CAMERAS = ("c01", "c02")
 SECONDS = 3
@@ -208,7 +209,7 @@ def test_full_lane_waits_for_room_and_ends_when_closed():
     time.sleep(0.05)
     assert not answers
     inside.close()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert answers == [False]
 
 

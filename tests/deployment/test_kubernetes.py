@@ -14,6 +14,7 @@ from control_plane.commands.worker import GRACE_S
 from control_plane.settings import DEFAULT_PORT
 from tests.deployment.test_compose import KNOWN_VARIABLES, SERVICES
 from tests.triton_fixtures import PROJECT
+from tests.waiting import PATIENCE_S
 
 FOLDER = PROJECT / "docker" / "kubernetes"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
@@ -66,7 +67,7 @@ def test_kubectl_builds_them():
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     built = subprocess.run(
-        ["kubectl", "kustomize", str(FOLDER)], capture_output=True, check=True, timeout=60
+        ["kubectl", "kustomize", str(FOLDER)], capture_output=True, check=True, timeout=PATIENCE_S
     )
     items = list(yaml.safe_load_all(built.stdout))
     assert len(items) == len(OBJECTS)

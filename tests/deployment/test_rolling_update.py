@@ -17,8 +17,7 @@ from control_plane.store import Store
 from plugins.messages import TaskRequest
 from tests.blob_world import FRAMES
 from tests.scenarios.stored import events_of
-
-PATIENCE_S = 60
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ class Workers:
     def end_all(self) -> None:
         for process in self._processes:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE_S)
 
 
 def in_store(settings: Settings, action):
@@ -88,7 +87,7 @@ def test_task_of_a_worker_that_is_told_to_end_goes_on_in_the_next(services, work
 
     workers.start()
     old.send_signal(signal.SIGTERM)
-    assert old.wait(30) == 0
+    assert old.wait(PATIENCE_S) == 0
     row = in_store(services, lambda store: store.get_task(disturbed))
     assert row.progress.frame_index < FRAMES - 1, "it had ended before it could be disturbed"
     progress_reaches(services, disturbed, lambda row: row.status == "COMPLETED")

@@ -114,7 +114,6 @@ def test_what_cannot_be_evaluated_is_told_why(spoton_here, tmp_path, monkeypatch
         assert word in error
 
 
-@pytest.mark.timeout(240)
 def test_videos_go_through_decoder_and_models(world, tmp_path):
     """Two figures in four cameras: one id each over all views, on the floor and in each camera."""
     folder = write_filmed(tmp_path / "filmed")
@@ -131,7 +130,6 @@ def test_videos_go_through_decoder_and_models(world, tmp_path):
         assert scores["people"] == 2
 
 
-@pytest.mark.timeout(300)
 def test_walkers_of_the_laboratory_stay_above_the_floor(test_data, tmp_path):
     """RTMDet and OSNet through Triton: cross-camera IDF1 on the listed views."""
     require_triton()
@@ -147,7 +145,6 @@ def test_walkers_of_the_laboratory_stay_above_the_floor(test_data, tmp_path):
     assert result["cross_camera_lagged"]["idf1"] >= 0.93, result["cross_camera_lagged"]
 
 
-@pytest.mark.timeout(240)
 def test_an_identity_of_a_task_is_explained(world, tmp_path):
     """Its story in order, why each track joined it, and a strip of pictures of it."""
     settings, out = world.settings(), tmp_path / "strips"

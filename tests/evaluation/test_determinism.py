@@ -107,7 +107,6 @@ def test_a_tracker_restored_from_its_snapshot_goes_on_alike(footage, undisturbed
     assert [*settled, *tracker.finish()] == undisturbed[1]
 
 
-@pytest.mark.timeout(240)
 def test_a_slow_task_that_is_paused_and_killed_has_the_people_of_a_fast_one(tmp_path):
     """The whole installation: half speed, a pause, its worker killed; against full speed."""
     require_triton()

@@ -9,10 +9,10 @@ from plugins.frames import NS_PER_S, Frame
 from plugins.gst.camera import CameraSource
 from plugins.media.timeline import LocalClip, SubVideo
 from tests.recordings import read_number
+from tests.waiting import PATIENCE_S
 
 START_NS = 1_700_000_000 * NS_PER_S
 FOREVER_NS = START_NS + 3600 * NS_PER_S
-PATIENCE_S = 60.0
 
 
 def clip(

@@ -11,7 +11,7 @@ from plugins.gst.camera import CameraSource
 from plugins.gst.demux import read_access_units
 from plugins.gst.gstreamer import Gst
 from plugins.media.timeline import LocalClip
-from tests.gst.recorded import FOREVER_NS, PATIENCE_S, START_NS, Player, clip
+from tests.gst.recorded import FOREVER_NS, START_NS, Player, clip
 from tests.recordings import (
     corrupt_payload,
     split_video,
@@ -20,6 +20,7 @@ from tests.recordings import (
     write_text_file,
     write_video,
 )
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")

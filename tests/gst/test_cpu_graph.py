@@ -11,7 +11,7 @@ import pytest
 from plugins.frames import NS_PER_S, FrameSet
 from plugins.gst.cpu_graph import CpuGraph
 from plugins.media.timeline import LocalClip
-from tests.gst.recorded import PATIENCE_S, START_NS, clip
+from tests.gst.recorded import START_NS, clip
 from tests.recordings import (
     corrupt_payload,
     read_number,
@@ -20,6 +20,7 @@ from tests.recordings import (
     write_text_file,
     write_video,
 )
+from tests.waiting import PATIENCE_S
 
 CAMERAS = ("c01", "c02", "c03", "c05")
 LAB_CUTS = (7, 100, 1, 61, 99)

@@ -26,6 +26,7 @@ from tests.inference.toy_models import (
     yolox_file,
 )
 from tests.triton_fixtures import empty_repository
+from tests.waiting import PATIENCE_S
 
 CLIENTS = 4
 MODEL = "person_reid"
@@ -66,7 +67,7 @@ class Load:
         with grpcclient.InferenceServerClient(url) as client:
             while not self._stopping.is_set():
                 try:
-                    result = client.infer(MODEL, [tensor], client_timeout=20)
+                    result = client.infer(MODEL, [tensor], client_timeout=PATIENCE_S)
                 except InferenceServerException as error:
                     self.failures.append(str(error))
                     continue
@@ -77,7 +78,7 @@ class Load:
                     self.failures.append(f"version {version} gave another vector")
 
     def until(self, version: str, count: int) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         goal = self.answers[version] + count
         while self.answers[version] < goal:
             assert time.monotonic() < deadline, (self.answers, self.failures[:3])
@@ -205,7 +206,7 @@ def test_a_version_that_fails_on_some_requests_goes_back_by_itself(served):
     answers, done = [Counter() for _ in range(CLIENTS)], threading.Event()
 
     def ask(mine: Counter[str]) -> None:
-        client = Triton(triton.url, deadline_s=120, repository=repository)
+        client = Triton(triton.url, deadline_s=PATIENCE_S, repository=repository)
         session = client.session(MODEL, 1)
         while not done.is_set():
             for crop in crops:

@@ -14,7 +14,7 @@ from plugins.inference.triton_client import Triton
 from plugins.inference.triton_server import TritonServer
 from tests.inference.processes import processes
 from tests.inference.toy_models import RED, frame_with
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 FRAME = frame_with((160, 64, 192, 96), RED)
 BOX = (100.0, 20.0, 200.0, 200.0)
@@ -24,7 +24,7 @@ BOX = (100.0, 20.0, 200.0, 200.0)
 def supervised(own_server: TritonServer) -> Iterator[tuple[TritonServer, Supervisor, Triton]]:
     own_server.start()
     own_server.wait_ready()
-    triton = Triton(own_server.url, deadline_s=90, repository=own_server.repository)
+    triton = Triton(own_server.url, deadline_s=PATIENCE_S, repository=own_server.repository)
     supervisor = supervise(own_server, interval_s=0.2)
     yield own_server, supervisor, triton
     supervisor.stop()

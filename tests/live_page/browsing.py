@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
 from tests.blob_world import BlobWorld
 from tests.recordings import write_video
+from tests.waiting import PATIENCE_S
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (
@@ -81,7 +82,7 @@ class Watcher:
 
 def until(page: Page, expression: str, argument: Any = None) -> None:
     """Waits until JavaScript says yes."""
-    page.wait_for_function(expression, arg=argument, timeout=60_000)
+    page.wait_for_function(expression, arg=argument, timeout=PATIENCE_S * 1000)
 
 
 def watch(page: Page, task_id: str) -> None:

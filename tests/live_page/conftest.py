@@ -17,6 +17,7 @@ from tests.live_page.browsing import (
 )
 from tests.stack import Stack, data_folder, running_stack
 from tests.triton_fixtures import require_triton
+from tests.waiting import PATIENCE_S
 
 LAPTOP = {"width": 1280, "height": 720}
 
@@ -52,6 +53,7 @@ def browser(world: dict[str, str]) -> Iterator[Browser]:  # the world skips
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A fresh visitor's window; whatever the browser complains about fails the test."""
     context = browser.new_context(viewport=LAPTOP, base_url=stack.address)
+    context.set_default_timeout(PATIENCE_S * 1000)
     watcher = Watcher(context)
     yield context.new_page()
     context.close()

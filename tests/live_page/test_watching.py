@@ -1,5 +1,6 @@
 """What is drawn agrees with the message, and what is clicked reaches the server."""
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from tests.blob_world import FRAMES
 from tests.live_page.browsing import grey, pixels, shown, until, watch
 from tests.recordings import read_number
 from tests.stack import Stack
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 RED, BLUE = (220, 40, 40), (40, 70, 220)
 
@@ -20,7 +21,7 @@ def held_task(stack: Stack, ended_task: str) -> Iterator[str]:  # the worker doe
     """A task that stands still at a set in which both figures are named."""
     task_id = stack.start_task(environment_id="blobs", speed=0.25)
     persons = f"/processing-tasks/{task_id}/active-persons"
-    wait_until(lambda: stack.api.get(persons).json()["total"] == 2, timeout_s=60)
+    wait_until(lambda: stack.api.get(persons).json()["total"] == 2)
     stack.api.post(f"/tracking/controls/{task_id}/pause")
     stack.wait(task_id, lambda s: s["playback"]["state"] == "paused")
     yield task_id
@@ -114,12 +115,15 @@ def test_a_click_on_a_person_follows_them_for_this_viewer(stack: Stack, two_seen
 
 
 def focus_is(stack: Stack, page, task_id, expected):
-    for _ in range(100):
-        found = stack.api.get(f"/tracking/focus/{task_id}").json()["focused_person_id"]
-        if found == expected:
-            return
+    """The page's own scripts go on meanwhile."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := followed(stack, task_id)) != expected:
+        assert time.monotonic() < deadline, f"the server follows {found}, not {expected}"
         page.wait_for_timeout(50)
-    raise AssertionError(f"the server follows {found}, not {expected}")
+
+
+def followed(stack: Stack, task_id: str) -> str | None:
+    return stack.api.get(f"/tracking/focus/{task_id}").json()["focused_person_id"]
 
 
 def test_playing_goes_on_and_pausing_holds_the_picture(stack: Stack, two_seen):

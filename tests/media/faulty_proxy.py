@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.waiting import PATIENCE_S
+
 _BUFFER = 16 * 1024
 
 
@@ -47,7 +49,7 @@ class FaultyProxy:
         self._listener.close()
         for opened in self._sockets:
             _hang_up(opened)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
 
     def ranges(self) -> list[int]:
         """First byte of each range that was asked for with GET."""

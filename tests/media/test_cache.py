@@ -15,7 +15,7 @@ from plugins.media.object_store import ObjectStore, open_object_store
 from plugins.media.timeline import SubVideo
 from tests.media.conftest import OpenBucket
 from tests.media.faulty_proxy import FaultyProxy
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 MANY = 1 << 30
@@ -347,7 +347,7 @@ def test_closing_ends_a_waiting_camera(open_bucket: OpenBucket, proxy: FaultyPro
     waiting.start()
     held = [clip.path for clip in itertools.islice(prefetcher.clips("c02"), 2)]
     prefetcher.close()
-    waiting.join(60)
+    waiting.join(PATIENCE_S)
     assert not waiting.is_alive()
     assert seen == []
     open_bucket().put("other.mp4", content(9))

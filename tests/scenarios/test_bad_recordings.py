@@ -22,7 +22,6 @@ from tests.scenarios.stored import fetch, frames_of
 from tests.stack import Stack, data_folder, running_stack
 from tests.triton_fixtures import require_triton
 
-pytestmark = pytest.mark.timeout(300)
 BAD = "north"
 GOOD = [camera_id for camera_id in CAMERAS if camera_id != BAD]
 SECOND = f"{BAD}/sub_video_02.mp4"

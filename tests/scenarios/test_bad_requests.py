@@ -12,9 +12,7 @@ from tests.blob_world import BlobWorld, detector
 from tests.scenarios.blob_scenes import make_scenes, named_toml
 from tests.services import free_port, postgres_url, redis_url
 from tests.stack import ROOT, SPOTON, data_folder, environment, last_json, spoton
-from tests.waiting import wait_until
-
-pytestmark = pytest.mark.timeout(120)
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +36,12 @@ def api(world) -> Iterator[httpx.Client]:
             stderr=output,
         )
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
                 wait_until(lambda: is_up(client))
                 yield client
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE_S)
 
 
 def is_up(client: httpx.Client) -> bool:

@@ -37,9 +37,8 @@ from tests.stack import (
     spoton,
 )
 from tests.triton_fixtures import require_triton
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
-pytestmark = pytest.mark.timeout(300)
 ROUNDS = 2
 SETS = 120 * ROUNDS
 MIDDLE = 20
@@ -125,7 +124,7 @@ async def watch_while_redis_dies(stack: Stack, task_id: str) -> list[dict]:
     messages = []
     port = stack.urls()["redis_url"].rpartition(":")[2].partition("/")[0]
     url = f"{stack.websocket}/ws/tracking/{task_id}"
-    async with websockets.connect(url, max_size=None) as browser:
+    async with websockets.connect(url, max_size=None, open_timeout=PATIENCE_S) as browser:
         is_killed = False
         async for text in browser:
             messages.append(json.loads(text))
@@ -157,7 +156,7 @@ def test_a_killed_worker_is_started_again_and_takes_the_task_over(stack, undistu
     task_id = started(stack)
     orphan = child(stack.data_dir, "--task", task_id)
     kill(child(stack.data_dir, "control_plane worker", without="--task"))
-    wait_until(lambda: all(p.pid != orphan.pid for p in processes_of(stack.data_dir)), 20)
+    wait_until(lambda: all(p.pid != orphan.pid for p in processes_of(stack.data_dir)))
     assert_complete(stack.wait(task_id))
     assert events_of(database(stack), task_id) == undisturbed
 
@@ -175,7 +174,7 @@ def test_a_database_away_for_longer_than_a_lease_costs_nothing(world, stack, und
                 assert_database_is_missed(other)
                 time.sleep(OUTAGE_S)
                 server.ensure_postgres_running()
-                wait_until(lambda: is_stored_complete(other, task_id), 60)
+                wait_until(lambda: is_stored_complete(other, task_id))
                 assert_complete(other.status(task_id))
             assert events_of(server.get_uri(), task_id) == undisturbed
         finally:
@@ -188,7 +187,7 @@ def assert_database_is_missed(stack: Stack) -> None:
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.json()["error"]["code"] == "database_unavailable"
     assert "DATABASE_URL" in answer.json()["error"]["message"]
-    health = httpx.get(f"{stack.address}/health", timeout=30).json()
+    health = httpx.get(f"{stack.address}/health", timeout=PATIENCE_S).json()
     assert (health["status"], health["components"]["database"]["status"]) == ("error", "away")
 
 
@@ -216,7 +215,7 @@ def test_recordings_that_come_slowly_and_break_off_are_waited_for(
             wait_until(lambda: len(proxy.requests) > refused_from + 4)
             assert stack.status(task_id)["status"] == "PROCESSING"
             proxy.refused = ""
-            assert run.wait(120) == 0
+            assert run.wait(PATIENCE_S) == 0
         assert_complete(stack.status(task_id))
     assert events_of(database(stack), task_id) == undisturbed
 
@@ -256,7 +255,7 @@ def test_an_interrupted_run_is_stopped_and_keeps_what_it_has_played(world, stack
         task_id = active_task(stack)
         stack.wait(task_id, lambda s: s["sets"] >= MIDDLE)
         run.send_signal(signal.SIGINT)
-        assert run.wait(60) == 0
+        assert run.wait(PATIENCE_S) == 0
     status = stack.status(task_id)
     assert status["status"] == "STOPPED"
     assert MIDDLE <= status["sets"] < SETS

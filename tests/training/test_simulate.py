@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ from homography.environment import read_environment
 from plugins.errors import InvalidInputError
 from plugins.media.mp4 import read_mp4_info
 from tests.blob_world import environment_toml
+from tests.waiting import PATIENCE_S, wait_until
 from training.ground_truth import Scene, gt_lines
 from training.simulate import Order, simulate
 
@@ -179,12 +179,9 @@ def test_sigterm_in_the_middle_leaves_nothing(environments, tmp_path):
         env=os.environ | {"SPOTON_ENVIRONMENTS_DIR": str(environments)},
     )
     try:
-        deadline = time.monotonic() + 120
-        while not list(out.glob(".simulate-*.part/**/*.mp4")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: list(out.glob(".simulate-*.part/**/*.mp4")))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 128 + signal.SIGTERM
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
     finally:
         process.kill()
     assert list(out.iterdir()) == []
