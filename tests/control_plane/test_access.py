@@ -99,10 +99,11 @@ def test_every_role_may_do_what_the_table_says_and_no_more(
 
 
 def handlers() -> Iterator[tuple[str, HTTPRouteHandler]]:
+    """In the same order in every process, as tests that are shared out must be."""
     app = create_app(Settings(), load_environments([]))
     for route in app.routes:
         if isinstance(route, HTTPRoute) and route.path.startswith("/api/"):
-            for handler in route.route_handlers:
+            for handler in sorted(route.route_handlers, key=str):
                 if handler.http_methods != {"OPTIONS"}:
                     yield route.path, handler
 

@@ -85,7 +85,7 @@ def test_status_is_the_workers_own_while_it_speaks(app: Running) -> None:
 
 
 @pytest.mark.parametrize("part", ["status", "active-persons"])
-@pytest.mark.parametrize("task_id", [str(uuid.uuid4()), "nonsense"])
+@pytest.mark.parametrize("task_id", [str(uuid.UUID(int=404)), "nonsense"])
 def test_an_unknown_task_is_404(app: Running, task_id: str, part: str) -> None:
     assert error_of(app.http.get(f"{TASKS}/{task_id}/{part}"), 404)["code"] == "task_not_found"
 

@@ -238,7 +238,7 @@ def test_a_message_of_twenty_megabytes_closes_only_its_own_connection(app: Runni
         assert next_of(good, "pong")
 
 
-@pytest.mark.parametrize("task_id", [str(uuid.uuid4()), "nonsense"])
+@pytest.mark.parametrize("task_id", [str(uuid.UUID(int=404)), "nonsense"])
 def test_an_unknown_task_is_told_and_closed_with_4404(app: Running, task_id: str) -> None:
     with opened(app, task_id) as client:
         messages, code = rest_of(client)
