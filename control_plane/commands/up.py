@@ -34,7 +34,7 @@ from plugins.evaluation.report import MethodScores
 from plugins.messages import TERMINAL_STATUSES, TaskProgress
 
 PARTS = ("api", "worker")
-START_S = 60.0
+START_S = 180.0
 STOP_S = 20.0
 TASK_STOPS_S = 10.0
 WATCH_S = 0.5

