@@ -17,7 +17,7 @@ from plugins.gst.gstreamer import Gst
 
 NUMBER_BITS = 16
 _BAR_SHARE = 12
-_TIMEOUT_NS = 60 * Gst.SECOND
+_TIMEOUT_NS = 300 * Gst.SECOND
 
 Gray = npt.NDArray[np.uint8]
 
@@ -141,7 +141,7 @@ def _write_next(path: Path, pictures: "Iterator[_Picture]", count: int) -> None:
         raise ValueError(f"{path.name}: the source has no frame left")
     rate, planes = first
     height, width = planes[0].shape
-    with VideoWriter(path, rate, width, height, quantizer=18) as writer:
+    with VideoWriter(path, rate, width, height, quantizer=18, preset="superfast") as writer:
         writer.write(planes)
         for done in range(1, count):
             picture = next(pictures, None)
