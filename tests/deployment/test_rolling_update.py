@@ -16,14 +16,22 @@ from control_plane.settings import Settings, as_environment, read_settings
 from control_plane.store import Store
 from plugins.messages import TaskRequest
 from tests.blob_world import FRAMES
+from tests.scenarios.blob_scenes import make_long_world
 from tests.scenarios.stored import events_of
+from tests.stack import data_folder
 from tests.waiting import PATIENCE_S
+
+ROUNDS = 2
+SETS = FRAMES * ROUNDS
 
 
 @pytest.fixture(scope="module")
-def services(blobs: dict[str, str]) -> Iterator[Settings]:
-    with running_services(read_settings(blobs)) as complete:
-        yield complete
+def services() -> Iterator[Settings]:
+    with data_folder() as folder:
+        world = make_long_world(folder / "world", ROUNDS)
+        own = world.settings() | {"SPOTON_DATA_DIR": str(folder / "data")}
+        with running_services(read_settings(own)) as complete:
+            yield complete
 
 
 @pytest.fixture
@@ -89,11 +97,11 @@ def test_task_of_a_worker_that_is_told_to_end_goes_on_in_the_next(services, work
     old.send_signal(signal.SIGTERM)
     assert old.wait(PATIENCE_S) == 0
     row = in_store(services, lambda store: store.get_task(disturbed))
-    assert row.progress.frame_index < FRAMES - 1, "it had ended before it could be disturbed"
+    assert row.progress.frame_index < SETS - 1, "it had ended before it could be disturbed"
     progress_reaches(services, disturbed, lambda row: row.status == "COMPLETED")
 
     undisturbed = queued(services)
     progress_reaches(services, undisturbed, lambda row: row.status == "COMPLETED")
     url = services.database_url or ""
     assert events_of(url, disturbed) == events_of(url, undisturbed)
-    assert len(events_of(url, disturbed)) > FRAMES
+    assert len(events_of(url, disturbed)) > SETS
