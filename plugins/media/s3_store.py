@@ -208,13 +208,20 @@ class S3Store:
                 f"no usable credentials for {self._where}: {e}; set AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, or give this machine a profile or role"
             ) from e
-        except RecursionError as error:  # botocore follows redirects without end
-            raise InvalidInputError(
-                f"{self._where} redirects in circles: check the endpoint and the region"
-            ) from error
         except ParamValidationError as error:
             raise InvalidInputError(f"{self._where}: {error}; correct the S3 URL") from error
-        except (BotoCoreError, Boto3Error, HTTPError, ResponseParserError, OSError) as error:
+        except (
+            RecursionError,
+            BotoCoreError,
+            Boto3Error,
+            HTTPError,
+            ResponseParserError,
+            OSError,
+        ) as error:
+            if _is_endless(error):
+                raise InvalidInputError(
+                    f"{self._where} redirects in circles: check the endpoint and the region"
+                ) from error
             raise self._unavailable(key, str(error) or type(error).__name__) from error
 
     def _unavailable(self, key: str, what: str) -> ObjectStoreUnavailableError:
@@ -247,6 +254,15 @@ class S3Store:
         except BotoCoreError:
             pass
         return True
+
+
+def _is_endless(error: BaseException | None) -> bool:
+    """Whether botocore followed redirects until the stack was full, and where it happened to be
+    then: in the middle of a request it raises an error of its own for that.
+    """
+    while error is not None and not isinstance(error, RecursionError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _code(error: ClientError) -> str:
