@@ -15,20 +15,19 @@ TESTS = Path(__file__).parent
 LONGEST = (
     "scenarios/test_bad_services.py",
     "test_end_to_end.py",
-    "scenarios/test_bad_recordings.py",
     "evaluation/test_commands.py",
-    "live_page/test_watching.py",
-    "live_page/test_page.py",
-    "control_plane/test_dialect_session.py",
-    "evaluation/test_determinism.py",
     "test_up.py",
     "training/test_simulate.py",
+    "scenarios/test_bad_recordings.py",
+    "tracking/test_recordings.py",
+    "live_page/test_watching.py",
     "scenarios/test_bad_requests.py",
-    "control_plane/test_services_away.py",
+    "evaluation/test_determinism.py",
     "inference/test_promotion.py",
-    "inference/test_triton_server.py",
-    "control_plane/test_any_request.py",
+    "deployment/test_rolling_update.py",
+    "tracking/test_tracker.py",
     "test_demo.py",
+    "training/test_bundled_embedder.py",
 )
 
 # As the product logs: the default prints every local variable of a traceback, which takes seconds.
