@@ -75,12 +75,16 @@ def test_everything_can_be_done_by_keyboard(page: Page, stack: Stack):
     page.goto("/")
     until(page, "() => !document.getElementById('start').disabled")
     page.select_option("#environment", "blobs")
+    page.focus("#options summary")
+    page.keyboard.press("Enter")
+    page.select_option("#speed", "0.25")  # so that it does not end before it is held
     page.focus("#start")
     page.keyboard.press("Enter")
     until(page, "() => window.spoton.floor.dots().length === 2")
+    until(page, "() => spoton.timeline.isPlaying")  # before that is known, nothing can be held
     task_id = page.evaluate("new URLSearchParams(location.search).get('task')")
     page.keyboard.press("Escape")
-    page.keyboard.press("k")  # held, so that it does not end meanwhile
+    page.keyboard.press("k")
     stack.wait(task_id, lambda s: s["playback"]["state"] == "paused")
     reached = tabbed_through(page)
     for control in ("environment", "start", "stop", "theme", "help-open", "user", "play", "seek"):

@@ -184,7 +184,7 @@ def test_seeking_shows_the_frame_that_was_asked_for(page, ended_task):
     page.goto(f"/?task={ended_task}")
     until(page, "() => !document.getElementById('seek').disabled")
     page.click("#play")
-    until(page, "() => spoton.shown?.isReplay")
+    until(page, "() => spoton.shown?.isReplay && spoton.timeline.isPlaying")
     page.keyboard.press("k")
     until(page, "() => spoton.timeline.playback.state === 'paused'")
     for seconds in (5.3, 1.2, 7.0):
