@@ -66,7 +66,7 @@ def settle(
         active,
         information,
         weighted,
-        _alike(state, views, matched, looks, numbers=numbers, parameters=parameters),
+        _alike(views, matched, looks, ratios, people=len(numbers), parameters=parameters),
         time_ns=state.time_ns,
         dt_s=dt_s,
         parameters=parameters,
@@ -114,25 +114,23 @@ def _look(
 
 
 def _alike(
-    state: IdentityState,
     views: list[View],
     matched: list[Matched],
     looks: Looks,
+    ratios: dict[tuple[str, int], dict[int, float]],
     *,
-    numbers: list[int],
+    people: int,
     parameters: TrackingParameters,
 ) -> FloatArray:
     """How much what was seen of each person (N) now looks like each (N), as log-likelihood ratio;
     zero for people of whom there is no new and telling crop.
     """
-    told = np.zeros((len(numbers), len(numbers)))
+    told = np.zeros((people, people))
     for view, m in zip(views, matched, strict=True):
         for person, box in zip(m.people.tolist(), m.boxes.tolist(), strict=True):
-            track_id = view.tracklets[box].track_id
-            look = looks.get((view.camera_id, track_id))
-            if look is not None and look.quality >= parameters.min_crop_quality:
-                ratios = state.link(view.camera_id, track_id).appearance
-                told[person] += [ratios.get(number, 0.0) for number in numbers]
+            key = (view.camera_id, view.tracklets[box].track_id)
+            if key in looks and looks[key].quality >= parameters.min_crop_quality:
+                told[person] += list(ratios[key].values())
     return told
 
 
