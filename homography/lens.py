@@ -57,28 +57,33 @@ class Lens:
         if not self.distortion.any():
             identity = np.broadcast_to(np.eye(2), (len(px), 2, 2))
             return px, identity, np.asarray(np.isfinite(px).all(axis=1))
-        rays = self._undistort_rays(px)
+        ideal_px = self._undistort_px(px)
+        rays = self._to_rays(ideal_px)
         distorted, forward = self._distort_rays(rays)
         inverse, determinant = _inverse_2x2(forward)
         residual_px = np.abs(self._to_px(distorted) - px).max(axis=1)
         in_range = (rays**2).sum(axis=1) < self.max_radius**2
         is_valid = (residual_px <= _MAX_RESIDUAL_PX) & in_range & (determinant > 0)
         scale = self.K[:2, :2]
-        return self._to_px(rays), scale @ inverse @ np.linalg.inv(scale), is_valid
+        return ideal_px, scale @ inverse @ np.linalg.inv(scale), is_valid
 
     def distort(self, px: Array) -> Array:
         """Pixels (N, 2) of the ideal pinhole to those of the picture; NaN beyond ``max_radius``."""
-        rays = (px - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+        rays = self._to_rays(px)
         with np.errstate(over="ignore", invalid="ignore"):
             distorted = self._to_px(self._distort_rays(rays)[0])
             distorted[~((rays**2).sum(axis=1) < self.max_radius**2)] = np.nan
         return distorted
 
-    def _undistort_rays(self, px: Array) -> Array:
-        rays = cv2.undistortPointsIter(
-            px.reshape(-1, 1, 2), self.K, self.distortion, np.eye(3), np.eye(3), _CRITERIA
+    def _undistort_px(self, px: Array) -> Array:
+        # Of OpenCV's functions with criteria the one that versions 4 and 5 both have.
+        ideal_px = cv2.undistortImagePoints(
+            px.reshape(-1, 1, 2), self.K, self.distortion, None, _CRITERIA
         )
-        return np.asarray(rays, dtype=np.float64).reshape(-1, 2)
+        return np.asarray(ideal_px, dtype=np.float64).reshape(-1, 2)
+
+    def _to_rays(self, px: Array) -> Array:
+        return (px - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
 
     def _to_px(self, rays: Array) -> Array:
         return rays @ self.K[:2, :2].T + self.K[:2, 2]
