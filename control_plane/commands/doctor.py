@@ -17,7 +17,7 @@ from control_plane.settings import Settings
 from control_plane.terminal import console, print_json
 from homography.environment import Catalogue, load_environments
 from plugins.deepstream.driver import ask_decoder
-from plugins.deepstream.presence import choose_profile, look_around
+from plugins.deepstream.presence import Presence, choose_profile, look_around
 from plugins.errors import InvalidInputError, SpotOnError
 from plugins.gst.elements import missing_elements
 
@@ -48,29 +48,38 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def of_machine(settings: Settings) -> list[Finding]:
     """Everything that needs no service."""
-    presence, gpu = look_around(), machine_facts.read_gpu()
+    presence, wanted = look_around(), settings.profile
     profile, refusal = None, ""
     try:
-        profile = choose_profile(settings.profile, presence)
+        profile = choose_profile(wanted, presence)
     except InvalidInputError as error:
         refusal = str(error)
     is_gpu = profile is None or profile.name == "gpu"
-    repository = settings.model_repository
-    plans = machine_facts.read_plans(repository) if is_gpu else []
-    lacking = machine_facts.lacking_plans(repository) if is_gpu else []
+    parts = [] if wanted == "cpu" else _of_gpu_parts(settings, presence, is_needed=is_gpu)
     folder, has_bindings = settings.data_dir.resolve(), presence.has_bindings
     decodes = has_bindings and not missing_elements(("avdec_h264",))
     return [
-        diagnoses.of_profile(settings.profile, profile, refusal),
-        *diagnoses.of_presence(presence),
-        *diagnoses.of_gpu(gpu, is_needed=is_gpu, tasks=settings.tasks_at_once),
-        *diagnoses.of_decoders(None if gpu is None else ask_decoder()),
-        *diagnoses.of_plans(plans, gpu, machine_facts.read_tensorrt()),
-        *diagnoses.of_lacking_plans(lacking),
+        diagnoses.of_profile(wanted, profile, refusal),
+        *(parts if is_gpu else diagnoses.of_parts_not_needed(parts)),
         diagnoses.of_cpu_decoder(has_bindings=has_bindings, is_there=decodes),
         diagnoses.of_disk(str(folder), machine_facts.free_bytes(folder)),
         diagnoses.of_shared_memory(machine_facts.shared_memory_bytes()),
     ]
+
+
+def _of_gpu_parts(settings: Settings, presence: Presence, *, is_needed: bool) -> list[Finding]:
+    """What the GPU profile needs."""
+    gpu, repository = machine_facts.read_gpu(), settings.model_repository
+    found = [
+        *diagnoses.of_presence(presence),
+        *diagnoses.of_gpu(gpu, is_needed=is_needed, tasks=settings.tasks_at_once),
+        *diagnoses.of_decoders(None if gpu is None else ask_decoder()),
+    ]
+    if is_needed:
+        plans = machine_facts.read_plans(repository)
+        found += diagnoses.of_plans(plans, gpu, machine_facts.read_tensorrt())
+        found += diagnoses.of_lacking_plans(machine_facts.lacking_plans(repository))
+    return found
 
 
 def of_services(settings: Settings, catalogue: Catalogue) -> list[Finding]:

@@ -1,23 +1,32 @@
 """Each diagnosis from given facts, and the command against services that are away."""
 
 import json
+import os
 
 import pytest
 
 from control_plane.__main__ import main
-from control_plane.commands.doctor import of_log_file
+from control_plane.commands import doctor
+from control_plane.commands.doctor import of_log_file, of_machine
 from control_plane.health import diagnoses, machine_facts
 from control_plane.health.diagnoses import Finding, Gpu, Plan
 from control_plane.health.probes import Component
+from control_plane.settings import read_settings
 from plugins.deepstream.driver import Decoder
 from plugins.deepstream.failures import KNOWN_FAILURES, explained, known_failure
-from plugins.deepstream.presence import Presence, Profile, lacking, look_around
+from plugins.deepstream.presence import ELEMENTS, Presence, Profile, lacking, look_around
 from plugins.errors import InvalidInputError
 from tests.triton_fixtures import PROJECT
 
+# As nvidia-smi and the kernel's module of a real one say it.
+H100_SAYS = "NVIDIA H100 80GB HBM3, 580.159.04, 9.0, 81559, 81079"
+H100_MODULE = (
+    "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64 580.159.04 Release Build (nixbld@)"
+    " GCC version: gcc version 15.3.0 (GCC)"
+)
 L4 = Gpu("NVIDIA L4", "570.133.20", "8.9", 23034, 20000)
 COMPLETE = {
-    "driver": "NVRM version: NVIDIA UNIX x86_64 Kernel Module 570.133.20 Mon",
+    "driver": H100_MODULE,
     "has_device": True,
     "deepstream": "Version: 8.0",
     "has_bindings": True,
@@ -35,7 +44,9 @@ def by_name(findings) -> dict[str, Finding]:
 
 
 def test_complete_gpu_machine_is_well():
-    assert {f.status for f in diagnoses.of_presence(presence())} == {"ok"}
+    found = by_name(diagnoses.of_presence(presence()))
+    assert {f.status for f in found.values()} == {"ok"}
+    assert found["driver"].message == "580.159.04"
 
 
 def test_machine_without_any_gpu_is_not_blamed_for_it():
@@ -69,6 +80,41 @@ def test_each_missing_part_has_its_cure(changes, name, status, cure):
     assert cure in finding.cure
 
 
+def test_outside_the_container_the_container_alone_is_named():
+    """What only it brings has no cure of its own there; a foreign pyds has."""
+    outside = presence(deepstream="", missing_elements=ELEMENTS, pyds="missing")
+    assert list(by_name(diagnoses.of_presence(outside))) == ["driver", "gpu_device", "deepstream"]
+    foreign = presence(deepstream="", pyds="foreign")
+    assert by_name(diagnoses.of_presence(foreign))["pyds"].status == "fail"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "statuses"),
+    [
+        ("auto", {"gpu": "ok", "deepstream": "warn"}),
+        ("gpu", {"profile": "fail", "deepstream": "fail", "engine_person_reid": "fail"}),
+        ("cpu", {"profile": "ok"}),
+    ],
+)
+def test_lack_of_what_only_the_gpu_profile_needs_fails_where_it_is_wanted(
+    tmp_path, monkeypatch, wanted, statuses
+):
+    """A GPU outside the container, where ``auto`` runs the CPU profile."""
+    script = tmp_path / "nvidia-smi"
+    script.write_text(f"#!/bin/sh\necho '{H100_SAYS}'\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(doctor, "look_around", lambda: presence(deepstream="", pyds="missing"))
+    settings = {"SPOTON_PROFILE": wanted, "SPOTON_DATA_DIR": str(tmp_path / "data")}
+
+    found = by_name(of_machine(read_settings(settings)))
+
+    assert {name: found[name].status for name in statuses} == statuses
+    failed = {f.name for f in found.values() if f.status == "fail"} - {"disk"}
+    assert (failed != set()) == (wanted == "gpu")
+    assert ("gpu" in found) == ("decoders" in found) == (wanted != "cpu")
+
+
 def test_refused_profile_is_a_failure_and_a_chosen_one_says_why():
     assert diagnoses.of_profile("gpu", None, "no driver").status == "fail"
     chosen = diagnoses.of_profile("auto", Profile("cpu", "no driver"), "")
@@ -78,13 +124,14 @@ def test_refused_profile_is_a_failure_and_a_chosen_one_says_why():
 def test_gpu_memory_is_weighed_against_the_tasks():
     assert diagnoses.of_gpu(L4, is_needed=True, tasks=1)[0].status == "ok"
     assert diagnoses.of_gpu(L4, is_needed=True, tasks=20)[0].status == "warn"
+    assert diagnoses.of_gpu(L4, is_needed=False, tasks=20)[0].status == "ok"
     assert "--gpus all" in diagnoses.of_gpu(None, is_needed=True, tasks=1)[0].cure
 
 
 @pytest.mark.parametrize(
     ("decoder", "status", "words"),
     [
-        (Decoder(True, 4, (4096, 4096)), "ok", "H.264 on 4 engines, up to 4096x4096"),
+        (Decoder(True, 7, (4096, 4096)), "ok", "H.264 on 7 engines, up to 4096x4096"),
         (Decoder(), "fail", "SPOTON_PROFILE=cpu"),
         (Decoder(missing_library="libnvcuvid.so.1: cannot open"), "fail", "compute,utility,video"),
         (Decoder(refusal="cuInit answers error 100"), "fail", "nvidia-smi"),
@@ -202,6 +249,8 @@ def test_log_shows_each_failure_once():
 def test_answer_of_nvidia_smi_is_read():
     text = "NVIDIA L4, 570.133.20, 8.9, 23034, 20000\nNVIDIA L4, 570.133.20, 8.9, 23034, 3\n"
     assert machine_facts.parse_gpu(text) == L4
+    h100 = Gpu("NVIDIA H100 80GB HBM3", "580.159.04", "9.0", 81559, 81079)
+    assert machine_facts.parse_gpu(H100_SAYS) == h100
     with pytest.raises(ValueError, match="values"):
         machine_facts.parse_gpu("NVIDIA-SMI has failed\n")
 
