@@ -2,6 +2,7 @@
 
 =================== =====================================================================
 ``presence.py``     is all there that it needs? which profile follows from that
+``driver.py``       what NVIDIA's driver says of GPUs and decoders
 ``configuration.py`` the texts of ``deepstream_configs/``, places filled in
 ``float_input.py``   copies of the models for nvinfer, the fallback without Triton
 ``graph.py``        names, properties and links of every element, over a factory of parts
@@ -17,6 +18,6 @@
 
 To the rest of the frame path the pipeline is a decoder (``gst/decoder.py``) whose frames know their
 detections, vectors and JPEG already: sources, synchroniser, tracking and storing are the same in
-both profiles. No line of this folder has run on a GPU yet; what is checked without one is in
-``tests/deepstream``.
+both profiles. Of this folder ``presence.py`` and ``driver.py`` have run on a GPU, on a machine
+without DeepStream; no other line has, and what is checked without one is in ``tests/deepstream``.
 """

@@ -1,7 +1,7 @@
 """Asks NVIDIA's driver itself, through the libraries that it brings along.
 
-Written from nvml.h, cuda.h and cuviddec.h; none of it has run on a GPU yet. ``load`` opens a
-library by its name, as ctypes.CDLL does.
+Written from nvml.h, cuda.h and cuviddec.h, and run on one NVIDIA H100 (driver 580.159.04). ``load``
+opens a library by its name, as ctypes.CDLL does.
 """
 
 import ctypes

@@ -1,6 +1,8 @@
 """NVIDIA's driver libraries as C functions: they write into the caller's memory as the headers say.
 
-Offsets and sizes are those of CUVIDDECODECAPS in cuviddec.h, put down here a second time.
+Offsets and sizes are those of CUVIDDECODECAPS in cuviddec.h, put down here a second time. The
+answers are those of an NVIDIA H100 80GB with driver 580.159.04; the error codes are the headers',
+since none could be provoked there.
 """
 
 import ctypes
@@ -16,7 +18,7 @@ class DriverDouble:
     0, ``missing`` the libraries that are not there. ``calls`` are the names as they were called.
     """
 
-    def __init__(self, *, missing=(), errors=None, gpus=1, version=b"570.133.20", **decoder):
+    def __init__(self, *, missing=(), errors=None, gpus=1, version=b"580.159.04", **decoder):
         self.missing, self.errors, self.calls = missing, errors or {}, []
         self.gpus, self.version = gpus, version
         self.decoder = {"supported": 1, "engines": 7, "width": 4096, "height": 4096} | decoder
@@ -74,11 +76,15 @@ class DriverDouble:
         assert context == 0x7F0011223344
 
     def _capabilities(self, address):
-        """Of H.264 (codec 4) in 4:2:0 (format 1) with 8 bits."""
+        """Of H.264 (codec 4) in 4:2:0 (format 1) with 8 bits. What the GPU does not decode gets
+        zeros, and no error: so did AV1.
+        """
         held = (ctypes.c_char * CAPABILITIES_BYTES).from_address(address)
         assert struct.unpack_from("<iiI", held) == (4, 1, 0)
         assert held[12:] == bytes(CAPABILITIES_BYTES - 12)
         d = self.decoder
+        if not d["supported"]:
+            return
         struct.pack_into("<BBH", held, 24, d["supported"], d["engines"], 1)
         struct.pack_into("<III", held, 28, d["width"], d["height"], 65536)
         struct.pack_into("<HH", held, 40, 48, 16)

@@ -13,7 +13,7 @@ GIVEN_BACK = ["cuCtxPopCurrent_v2", "cuDevicePrimaryCtxRelease_v2"]
 
 def test_driver_tells_its_version_and_gpus():
     double = DriverDouble(gpus=2)
-    assert ask_driver(double.load) == Driver("570.133.20", 2)
+    assert ask_driver(double.load) == Driver("580.159.04", 2)
     assert double.calls[-1] == "nvmlShutdown"
 
 
@@ -35,13 +35,18 @@ def test_structure_is_as_long_as_in_the_header():
 
 
 def test_decoder_is_asked_inside_a_context_that_is_given_back():
-    double = DriverDouble(engines=5, width=4096, height=2304)
-    assert ask_decoder(double.load) == Decoder(True, 5, (4096, 2304))
+    double = DriverDouble()
+    assert ask_decoder(double.load) == Decoder(True, 7, (4096, 4096))
     assert double.calls == [*CONTEXT, "cuvidGetDecoderCaps", *GIVEN_BACK]
 
 
+def test_width_and_height_are_told_apart():
+    double = DriverDouble(engines=5, width=4096, height=2304)
+    assert ask_decoder(double.load) == Decoder(True, 5, (4096, 2304))
+
+
 def test_gpu_without_h264_says_so():
-    assert ask_decoder(DriverDouble(supported=0, engines=0).load).is_supported is False
+    assert ask_decoder(DriverDouble(supported=0).load) == Decoder()
 
 
 @pytest.mark.parametrize("library", ["libcuda.so.1", "libnvcuvid.so.1"])
