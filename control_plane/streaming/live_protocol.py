@@ -1,6 +1,7 @@
 """uvicorn's WebSocket, with differences that bound what a client costs."""
 
 import asyncio
+import logging
 import struct
 import zlib
 from functools import lru_cache
@@ -20,6 +21,12 @@ DEFLATE = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client
 
 class LiveProtocol(WebSocketsSansIOProtocol):
     """One client's connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What both say of a connection holds its address and headers, and so its token: they get a
+        # logger of their own, of which ``logs.py`` lets only warnings through.
+        self.logger = self.conn.logger = logging.getLogger("uvicorn.error.sockets")
 
     def handle_connect(self, event: Any) -> None:
         """JPEGs do not shrink: deflating them for every client would only burn processor time."""
