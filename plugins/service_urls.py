@@ -1,13 +1,17 @@
 """Addresses of services as one may show them."""
 
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 def without_password(url: str) -> tuple[str, str | None]:
-    """``url`` as it may stand in a message or a list of processes, and the password it held."""
+    """``url`` as it may stand in a message or a list of processes, and the password it held: the
+    user's, or else that of ``?password=``, which asyncpg and libpq take too.
+    """
     parts = urlsplit(url)
-    if not parts.password:
-        return url, None
-    user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}@{host}"
-    return urlunsplit(parts._replace(netloc=netloc)), unquote(parts.password)
+    asked = parse_qs(parts.query).get("password", [None])[-1]
+    if parts.password:
+        user, _, host = parts.netloc.rpartition("@")
+        url = url.replace(parts.netloc, f"{user.partition(':')[0]}@{host}", 1)
+    address, _, query = url.partition("?")
+    shown = "&".join(part for part in query.split("&") if "password" not in parse_qs(part))
+    return f"{address}?{shown}" if shown else address, unquote(parts.password or "") or asked

@@ -16,6 +16,13 @@ from plugins.service_urls import without_password
         ("postgresql://ann@db/spoton?sslmode=require",) * 2 + (None,),
         ("redis://:secret@[::1]:6379/0", "redis://@[::1]:6379/0", "secret"),
         ("postgresql:///spoton?host=/run/postgresql",) * 2 + (None,),
+        ("postgresql://ann@db/spoton?password=a%26b", "postgresql://ann@db/spoton", "a&b"),
+        (
+            "postgresql:///spoton?user=ann&password=a&host=/run",
+            "postgresql:///spoton?user=ann&host=/run",
+            "a",
+        ),
+        ("postgresql://ann:a@db/spoton?password=b", "postgresql://ann@db/spoton", "a"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url, shown, password):
@@ -23,12 +30,13 @@ def test_a_url_is_shown_without_its_password(url, shown, password):
     assert without_password(url) == (shown, password)
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password():
+@pytest.mark.parametrize("url", ["ann:secret@{}/spoton", "ann@{}/spoton?password=secret"])
+def test_a_database_that_does_not_answer_is_named_without_its_password(url):
     """The message goes into the task's status, where every viewer reads it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     with pytest.raises(DatabaseUnavailableError) as failed:
-        wait_for_state(f"postgresql://ann:secret@127.0.0.1:{port}/spoton", "task", 0.0)
+        wait_for_state(f"postgresql://{url.format(f'127.0.0.1:{port}')}", "task", 0.0)
     assert f"ann@127.0.0.1:{port}/spoton does not answer" in str(failed.value)
     assert "secret" not in str(failed.value)

@@ -1,6 +1,7 @@
 """Backup, restore, encryption and key rotation, done over real databases."""
 
 import asyncio
+import subprocess
 import tarfile
 import uuid
 
@@ -75,6 +76,20 @@ def test_a_backup_restores_into_an_empty_database(tmp_path):
     asyncio.run(restore(second, tmp_path / "spoton.tar"))
     assert contents(second) == contents(first)
     assert best_crop(second).jpeg == JPEG + b"\x02"
+
+
+def test_no_password_stands_in_the_list_of_processes(tmp_path, monkeypatch):
+    """Wherever the address has it, PostgreSQL's program gets it in its environment."""
+    url, started, start = postgres_url(), [], subprocess.run
+    stored_world(url)
+    monkeypatch.setattr(
+        subprocess, "run", lambda *a, **more: started.append((a, more)) or start(*a, **more)
+    )
+    asyncio.run(back_up(f"{url}&password=secret", tmp_path / "spoton.tar"))
+    (command,), more = started[-1]
+    assert "pg_dump" in command[0]
+    assert "secret" not in " ".join(command)
+    assert more["env"]["PGPASSWORD"] == "secret"
 
 
 def test_a_backup_lists_the_exported_files_that_are_not_in_it(tmp_path):
