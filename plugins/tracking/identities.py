@@ -62,16 +62,14 @@ def _remember(state: IdentityState, parameters: TrackingParameters) -> None:
             if link.trust >= _LEAST_TRUST and link.look.quality >= parameters.min_crop_quality:
                 found.append((link.person, link.look))
             link.look = None
-    for person, look in _telling(state, found, parameters):
-        state.gallery.add(person, look.vector, look.quality)
+    if found:
+        _keep_telling(state, found, parameters)
 
 
-def _telling(
+def _keep_telling(
     state: IdentityState, found: list[tuple[int, Look]], parameters: TrackingParameters
-) -> list[tuple[int, Look]]:
-    """Without those of one of the people about, whom the tracklet may have slipped to."""
-    if not found:
-        return []
+) -> None:
+    """Keeps all but those of another of the people about, whom the tracklet may have slipped to."""
     limit_ns = state.time_ns - int(_ABOUT_S * NS_PER_S)
     about = [n for n, p in state.people.persons.items() if p.seen_ns >= limit_ns]
     numbers = list(dict.fromkeys([*about, *(person for person, _ in found)]))
@@ -79,7 +77,13 @@ def _telling(
     cosines = state.gallery.cosines(looks, numbers)
     most = np.nanmax(cosines, axis=1, initial=parameters.different_cosine)
     own = cosines[range(len(found)), [numbers.index(person) for person, _ in found]]
-    return [one for one, is_another in zip(found, own < most, strict=True) if not is_another]
+    for i, (person, look) in enumerate(found):
+        # Of somebody new, unless another camera's first look of them was kept just now.
+        if np.isnan(own[i]):
+            own[i] = state.gallery.cosines(look.vector[None], [person])[0, 0]
+        is_another = own[i] < most[i]
+        if not is_another:
+            state.gallery.add(person, look.vector, look.quality)
 
 
 def _forget(state: IdentityState, parameters: TrackingParameters) -> None:
