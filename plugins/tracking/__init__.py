@@ -2,7 +2,7 @@
 
 ===================== ==============================================================
 ``tracker.py``        the whole: ``associate``, ``identify``, ``finish``, ``snapshot``
-``tracklets.py``      boxes of one camera over time (``kalman.py``, ``assignment.py``)
+``tracklets.py``      boxes of one camera over time (``assignment.py``)
 ``crops.py``          which tracklets deserve an embedding now
 ``standing.py``       from one box alone to a place on the floor and a height
 ``identities.py``     who is who, once per set, in these stages:
@@ -15,7 +15,7 @@
 ``births.py``         the others are recognised (``recognition.py``, ``gallery.py``) or new
 ``returning.py``      new people who must be lost ones, by place, time and size
 ``verifying.py``      people who look like others after all become those
-``people.py``         where each person is (``trajectories.py``)
+``people.py``         where each person is (``trajectories.py``, ``kalman.py``)
 ``lag.py``            sets wait for corrections, then are settled
 ``showing.py``        what is shown of the set, boxes put right by where their people stand
                       (``outlines.py``)

@@ -1,7 +1,7 @@
-"""Constant-velocity Kalman filters over stacks of targets.
+"""Kalman filters over stacks of people.
 
-State vectors are ``(position…, velocity…)`` with equal numbers of both. Every function takes and
-returns whole stacks (leading axis N), so one call serves all targets of a camera or of the floor.
+State vectors (D,) begin with what is measured. States come and go in whole stacks (leading axis
+N), so one call serves everybody on the floor.
 """
 
 import numpy as np
@@ -9,15 +9,9 @@ import numpy as np
 from plugins.tracking.camera_plane import FloatArray
 
 
-def transition(dt_s: float, axes: int) -> FloatArray:
-    """F of shape (2 * axes, 2 * axes): positions move by velocity times ``dt_s``."""
-    F = np.eye(2 * axes)
-    F[:axes, axes:] = dt_s * np.eye(axes)
-    return F
-
-
 def acceleration_noise(dt_s: float, axes: int) -> FloatArray:
-    """Q for white acceleration of unit density (Bar-Shalom et al., 2001, eq. 6.2.2-12).
+    """Q (2 * axes, 2 * axes) of ``(position…, velocity…)`` for white acceleration of unit density
+    (Bar-Shalom et al., 2001, eq. 6.2.2-12).
 
     Multiply by the squared density. Independent of how a time span is cut into steps.
     """
