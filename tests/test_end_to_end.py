@@ -161,9 +161,12 @@ def opened(jpeg):
 
 
 def test_the_frames_socket_sends_whole_sets(finished):
-    """Four decodable pictures of the right size and the metadata of the same set."""
+    """Four decodable pictures of the right size and the metadata of the same set; the first ones of
+    full size, whatever the machine is busy with.
+    """
     _, _, seen = finished
     assert seen["sets"]
+    assert all(opened(jpeg)[1] == 1 for jpeg in seen["sets"][0].jpegs.values())
     for binary in seen["sets"]:
         assert list(binary.jpegs) == list(CAMERAS)
         assert json.loads(binary.metadata_json)["global_frame_index"] == binary.frame_index
