@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class Trained:
 def train(recipe: Recipe, folder: Path) -> Iterator[str]:
     """Trains on, from ``folder/state.pt`` if that is there; yields a line after each round.
 
-    On a GPU if there is one.
+    On a GPU if there is one. InvalidInputError for a checkpoint of another shape.
     """
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -106,15 +107,28 @@ def train(recipe: Recipe, folder: Path) -> Iterator[str]:
 
 
 def load_trained(folder: Path) -> Trained:
-    """Of ``folder/state.pt``; InvalidInputError if there is none."""
+    """Of ``folder/state.pt``; InvalidInputError if there is none, or one of another shape."""
     path = folder / "state.pt"
     if not path.is_file():
         raise InvalidInputError(f"{path} is missing: run python -m training.detection train")
-    stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     network = Detection()
-    network.load_state_dict(stored["mean"])
-    taken = (stored[name] for name in (*_COUNTED, "seed", "machine"))
+    with _fitting(path):
+        stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict(stored["mean"])
+        taken = [stored[name] for name in (*_COUNTED, "seed", "machine")]
     return Trained(network.eval(), *taken)
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """What a checkpoint lacks, or has in another shape, as one line."""
+    try:
+        yield
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(":")
+        raise InvalidInputError(
+            f"{path} does not fit this version ({reason}): begin in another --work"
+        ) from error
 
 
 def _report(state: State, losses: Tensor, progress: float) -> str:
@@ -177,15 +191,19 @@ def _state(recipe: Recipe, folder: Path, device: torch.device) -> State:
         state.start = hashlib.sha256(recipe.start.read_bytes()).hexdigest()
     path = folder / "state.pt"
     if path.exists():
-        stored: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        network.load_state_dict(stored["network"])
-        mean.load_state_dict(stored["mean"])
-        optimiser.load_state_dict(stored["optimiser"])
-        for name in _COUNTED:
-            setattr(state, name, stored[name])
+        with _fitting(path):
+            _take_over(state, torch.load(path, map_location=device, weights_only=True))
     if state.start:
         keep_statistics(network)
     return state
+
+
+def _take_over(state: State, stored: dict[str, Any]) -> None:
+    state.network.load_state_dict(stored["network"])
+    state.mean.load_state_dict(stored["mean"])
+    state.optimiser.load_state_dict(stored["optimiser"])
+    for name in _COUNTED:
+        setattr(state, name, stored[name])
 
 
 def _save(state: State, seed: int, folder: Path) -> None:
