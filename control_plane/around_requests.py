@@ -5,7 +5,7 @@ protect, a count, the dialect it speaks. One step for all of it, since every req
 import time
 
 from litestar.enums import ScopeType
-from litestar.middleware import AbstractMiddleware
+from litestar.middleware._internal.cors import CORSMiddleware  # public nowhere
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
@@ -19,8 +19,8 @@ def around_requests(app: ASGIApp, metrics: Metrics) -> ASGIApp:
     """Litestar's whole ``asgi_handler``, surrounded: its answers are complete whichever layer gave
     them, those of unknown routes too.
     """
-    # Litestar's outermost layer is CORS, which reads all headers, and only pages send an origin.
-    without_cors = app.app if isinstance(app, AbstractMiddleware) else app
+    # Litestar's outermost layer as a rule: it reads all headers, and only pages send an origin.
+    without_cors = app.app if isinstance(app, CORSMiddleware) else app
 
     async def surrounded(scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
