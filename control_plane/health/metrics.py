@@ -76,9 +76,8 @@ class Metrics:
         """The exposition format, version 0.0.4."""
         return generate_latest(self.registry)
 
-    def count_answer(self, scope: Scope, status: int, seconds: float | None) -> None:
-        """Counts an answer, and how long it took where that is known."""
+    def count_answer(self, scope: Scope, status: int, seconds: float) -> None:
+        """Counts an answer, and how long it took."""
         route = scope.get("path_template") or "unmatched"
         self._answers(scope.get("method", ""), route, str(status)).inc()
-        if seconds is not None:
-            self._seconds(route).observe(seconds)
+        self._seconds(route).observe(seconds)
