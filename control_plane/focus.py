@@ -20,13 +20,12 @@ from control_plane.errors import PersonNotFoundError, TaskNotFoundError, documen
 from control_plane.identity.person_details import (
     PersonDetails,
     person_details,
-    task_of_person,
+    visible_task_with,
 )
 from control_plane.live import Follow
 from control_plane.pages import Page
 from control_plane.services import Services
 from control_plane.streaming.focus_state import Focus, read_focus, viewer_of
-from control_plane.task_state import TaskView
 from control_plane.tasks import EXAMPLE_ID, ActivePerson, TaskId, persons_of
 from plugins.errors import DatabaseUnavailableError, RedisUnavailableError
 from plugins.messages import TrackingUpdate, tracks_stream
@@ -238,16 +237,6 @@ async def active(
             persons = [person for update in updates for person in persons_of(update)]
             found += [ActiveTrack(row.task_id, row.environment_id, p) for p in persons]
     return Page(found, len(found), None, has_next=False)
-
-
-async def visible_task_with(
-    services: Services, caller: Caller, global_id: str, task_id: str | None
-) -> TaskView:
-    """The task that was named, else the one in which a person was seen last; errors as those of
-    visible_task, and PersonNotFoundError.
-    """
-    found = task_id or await task_of_person(services, global_id, caller.environments)
-    return await visible_task(services, caller, found)
 
 
 async def follow(services: Services, caller: Caller, task_id: str, global_id: str) -> FocusView:

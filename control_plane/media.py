@@ -23,8 +23,7 @@ from control_plane.errors import (
     TaskNotFoundError,
     documented,
 )
-from control_plane.focus import visible_task_with
-from control_plane.identity.person_details import parse_person_id
+from control_plane.identity.person_details import parse_person_id, visible_task_with
 from control_plane.services import Services
 from control_plane.streaming.focus_state import read_focus, viewer_of
 from control_plane.streaming.mjpeg import BOUNDARY, parts_of

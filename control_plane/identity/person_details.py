@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from control_plane.access.callers import Caller, visible_task
 from control_plane.errors import PersonNotFoundError
 from control_plane.identity.movement import (
     FloorPoint,
@@ -15,6 +16,7 @@ from control_plane.identity.movement import (
     thinned,
 )
 from control_plane.services import Services
+from control_plane.task_state import TaskView
 from plugins.media_time import parse_rfc3339, to_datetime
 from plugins.messages import TrackingUpdate, tracks_stream
 
@@ -105,6 +107,16 @@ async def task_of_person(
     if task_id is None:
         raise unknown_person(global_id)
     return str(task_id)
+
+
+async def visible_task_with(
+    services: Services, caller: Caller, global_id: str, task_id: str | None
+) -> TaskView:
+    """The task that was named, else the one in which a person was seen last; errors as those of
+    visible_task, and PersonNotFoundError.
+    """
+    found = task_id or await task_of_person(services, global_id, caller.environments)
+    return await visible_task(services, caller, found)
 
 
 def parse_person_id(global_id: str) -> UUID:
