@@ -11,8 +11,7 @@ from control_plane.cancelling import end_all
 from control_plane.errors import TaskNotFoundError
 from control_plane.streaming.feeds import Feed
 from control_plane.streaming.tickers import Ticker
-
-PATIENCE_S = 60.0
+from tests.waiting import PATIENCE_S
 
 
 def run_async(test):
