@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -29,6 +30,7 @@ from homography.environment import Catalogue, Environment
 USUAL_DATABASE_URL = "postgresql://127.0.0.1:5432/spoton"
 USUAL_REDIS_URL = "redis://127.0.0.1:6379/0"
 REDIS_TIMEOUT_S = 5.0
+STREAM_READ_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Services:
 
     async def close(self) -> None:
         """Gives every connection back."""
-        self.hub.close()
+        await self.hub.close()
         self.tickers.close()
         self.passwords.close()
         await self.store.close()
@@ -76,16 +78,10 @@ def make_services(
 ) -> Services:
     """The real parts; ``probes`` and ``read_recordings`` may be replaced."""
     store = Store(settings.database_url or USUAL_DATABASE_URL)
-    redis = Redis.from_url(
-        settings.redis_url or USUAL_REDIS_URL,
-        socket_connect_timeout=2.0,
-        socket_timeout=REDIS_TIMEOUT_S,
-        # Reading a set of pictures takes a third less than with RESP3.
-        protocol=2,
-        # The default makes every request wait while Redis is away. Once more for a connection that
-        # has been closed meanwhile, not where an answer was waited for in vain.
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-    )
+    redis = connect_redis(settings, socket_timeout=REDIS_TIMEOUT_S)
+    # A time limit for each step of a command costs a fifth of what reading a set does; feeds have
+    # one of their own.
+    streams = connect_redis(settings, socket_read_size=STREAM_READ_BYTES)
     spare_redis = SpareRedis(redis)
     metrics = Metrics()
 
@@ -97,7 +93,7 @@ def make_services(
         catalogue=catalogue,
         store=store,
         redis=redis,
-        hub=LiveHub(redis, read_status, metrics),
+        hub=LiveHub(redis, streams, read_status, metrics),
         recordings=RecordingIndex(read_recordings or reader_of(settings)),
         metrics=metrics,
         probes=default_probes(settings, catalogue, store, redis) if probes is None else probes,
@@ -105,4 +101,18 @@ def make_services(
         passwords=Passwords(),
         rate_limit=RateLimit(spare_redis),
         spare_redis=spare_redis,
+    )
+
+
+def connect_redis(settings: Settings, **options: Any) -> Redis:
+    """A client that connects when it is first used."""
+    return Redis.from_url(
+        settings.redis_url or USUAL_REDIS_URL,
+        socket_connect_timeout=2.0,
+        # Reading a set of pictures takes a third less than with RESP3.
+        protocol=2,
+        # The default makes every request wait while Redis is away. Once more for a connection that
+        # has been closed meanwhile, not where an answer was waited for in vain.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        **options,
     )

@@ -6,44 +6,40 @@ viewers get. Entries are rendered for viewers when they are sent (``renderings``
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from control_plane.errors import REDIS_AWAY, TaskNotFoundError, redis_away_message
+from control_plane.errors import REDIS_AWAY, redis_away_message
 from control_plane.health.metrics import Metrics
-from control_plane.streaming.focus_state import Focus, clear_focus, read_all_focus, set_focus
+from control_plane.streaming.focus_state import Focus, clear_focus, set_focus
 from control_plane.streaming.outboxes import Data, Outbox
-from control_plane.streaming.renderings import PicturesEntry, UpdateEntry, envelope, error_message
-from control_plane.task_state import TaskView
-from plugins.errors import DatabaseUnavailableError
+from control_plane.streaming.renderings import PicturesEntry, UpdateEntry, error_message
+from control_plane.streaming.watches import Glance, ReadStatus, TaskWatch
 from plugins.messages import (
-    TERMINAL_STATUSES,
     Playback,
     frames_stream,
     replay_frames_stream,
     replay_tracks_stream,
     tracks_stream,
-    watched_key,
 )
 
 log = structlog.get_logger()
 Kind = Literal["tracking", "frames"]
-ReadStatus = Callable[[str], Awaitable[TaskView]]
+FeedKey = tuple[Kind, str, bool]  # with the task, and whether it outlives its end
 Fields = dict[bytes, bytes]
 Batch = tuple[str, list[tuple[bytes, Fields]]]
 
 BLOCK_MS = 500
 GRACE_MS = 300
 RETRY_S = 0.5
-WATCH_S = 0.5
+ANSWER_S = 5.0
 STATUS_S = 1.0
-WATCHED_S = 30
 UPDATES_KEPT = 256
 UPDATES_MAX_BYTES = 4 * 1024**2
 REPLAY_PAGE = 100
@@ -79,15 +75,15 @@ class Feed:
         self,
         kind: Kind,
         task_id: str,
-        redis: "Redis",
-        read_status: ReadStatus,
+        streams: "Redis",
+        watch: TaskWatch,
         *,
         stays: bool,
     ) -> None:
+        self.watch = watch
         self.outboxes: set[Outbox] = set()
-        self.focus: dict[str, str] = {}
         self.gaps = 0  # how often entries may have been lost
-        self._task_id, self._redis, self._read_status = task_id, redis, read_status
+        self._task_id, self._streams = task_id, streams
         self._stream, self._stays = STREAMS[kind], stays
         self._live_key = self._stream.key(task_id)
         self._replay_key = self._stream.replay_key(task_id)
@@ -100,11 +96,17 @@ class Feed:
         self._said_at = 0.0
         self._final: str | None = None
         self._task = asyncio.create_task(self._run())
+        watch.add(self)
 
     @property
     def is_done(self) -> bool:
         """True when the task has ended and all clients were told."""
         return self._task.done()
+
+    @property
+    def focus(self) -> dict[str, str]:
+        """Whom each viewer follows."""
+        return self.watch.focus
 
     @property
     def newest(self) -> Data | None:
@@ -120,25 +122,36 @@ class Feed:
 
     def stop(self) -> None:
         """Ends the reader, also one that takes the cancellation for a time-out of Redis."""
+        self.watch.watchers.discard(self)
         self._is_stopped = True
         self._task.cancel()
 
+    def fail(self) -> None:
+        """Sends everybody away."""
+        self._end(None, 1011, "internal error; connect again")
+        self.stop()
+
+    def notice(self, glance: Glance) -> None:
+        """How the task goes, from its watch."""
+        if not self._is_over:
+            self._tell(glance)
+            self._show(glance)
+
     async def replay(self, after_index: int) -> list[Data]:
         """Up to REPLAY_PAGE entries with a greater frame index, oldest first; empty at the end."""
-        found: Any = await self._redis.xrange(
-            self._live_key, min=f"{after_index + 2}-0", count=REPLAY_PAGE
-        )
+        async with time_limit():
+            found: Any = await self._streams.xrange(
+                self._live_key, min=f"{after_index + 2}-0", count=REPLAY_PAGE
+            )
         return [self._entry(self._live_key, entry_id, fields) for entry_id, fields in found]
 
     async def _run(self) -> None:
         try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._read())
-                both.create_task(self._watch())
+            await self._read()
             self._end(self._final, 1000, "task ended")
         except Exception:
             log.exception("feed_failed", task_id=self._task_id)
-            self._end(None, 1011, "internal error; connect again")
+            self.fail()
 
     def _end(self, text: str | None, code: int, reason: str) -> None:
         for outbox in self.outboxes:
@@ -159,10 +172,11 @@ class Feed:
             self._announce_away(error)
 
     async def _read_once(self, block_ms: int) -> bool:
-        if not self._positions:
-            await self._read_newest()
-        positions: Any = self._positions
-        batches = _batches(await self._redis.xread(positions, count=16, block=block_ms))
+        async with time_limit():
+            if not self._positions:
+                await self._read_newest()
+            positions: Any = self._positions
+            batches = _batches(await self._streams.xread(positions, count=16, block=block_ms))
         self._is_redis_away = False
         for key, entries in batches:
             for entry_id, fields in entries:
@@ -173,7 +187,7 @@ class Feed:
     async def _read_newest(self) -> None:
         positions = {}
         for key in (self._live_key, self._replay_key):
-            found: Any = await self._redis.xrevrange(key, count=1)
+            found: Any = await self._streams.xrevrange(key, count=1)
             positions[key] = found[0][0] if found else b"0"
             if found and self._stream.field in found[0][1]:
                 entry = self._entry(key, *found[0])
@@ -221,37 +235,21 @@ class Feed:
             self._say(error_message(self._task_id, "redis_unavailable", redis_away_message(error)))
         self._is_redis_away = True
 
-    async def _watch(self) -> None:
-        while not (self._is_over or self._is_stopped):
-            view = await self._view()
-            if view is not None:
-                self._tell(view)
-                await self._look_after(view.playback)
-            await asyncio.sleep(0 if self._is_over else WATCH_S)
-
-    def _tell(self, view: TaskView) -> None:
-        text = envelope("status_update", self._task_id, view)
-        is_replay = view.playback is not None and view.playback.mode == "replay"
-        has_ended = view.status in TERMINAL_STATUSES
-        if has_ended and not (self._stays or is_replay):
-            self._final, self._is_over = text, True
+    def _tell(self, glance: Glance) -> None:
+        if glance.has_ended and not (self._stays or glance.is_replay):
+            self._final, self._is_over = glance.text, True
             return
-        status = (view.status, buttons_of(view.playback))
+        status = (glance.view.status, buttons_of(glance.view.playback))
         is_due = time.monotonic() - self._said_at >= STATUS_S
-        if status != self._status or (is_due and not (has_ended and not is_replay)):
+        if status != self._status or (is_due and not (glance.has_ended and not glance.is_replay)):
             self._status, self._said_at = status, time.monotonic()
-            self._say(text)
+            self._say(glance.text)
 
-    async def _look_after(self, playback: Playback | None) -> None:
-        """Tells a replay that it is watched, and learns whom the viewers follow."""
-        is_replay = playback is not None and playback.mode == "replay"
-        with suppress(RedisError):
-            if is_replay:
-                await self._redis.set(watched_key(self._task_id), 1, ex=WATCHED_S)
-            self.focus = await read_all_focus(self._redis, self._task_id)
-        if self._is_replaying and not is_replay and not self._is_redis_away:
-            self._end_replay("")  # its process has died
-        elif is_replay and not self._is_replaying:
+    def _show(self, glance: Glance) -> None:
+        """Turns to a replay that has begun, and away from one whose process has died."""
+        if self._is_replaying and not glance.is_replay and not self._is_redis_away:
+            self._end_replay("")
+        elif glance.is_replay and not self._is_replaying:
             self._is_replaying = True
             if self._newest_replay is not None:  # it may stand still for long
                 self._put(self._newest_replay)
@@ -259,12 +257,6 @@ class Feed:
     def _say(self, text: str) -> None:
         for outbox in self.outboxes:
             outbox.reply(text)
-
-    async def _view(self) -> TaskView | None:
-        try:
-            return await self._read_status(self._task_id)
-        except (DatabaseUnavailableError, TaskNotFoundError):
-            return None
 
 
 def buttons_of(playback: Playback | None) -> object:
@@ -274,17 +266,31 @@ def buttons_of(playback: Playback | None) -> object:
     return (playback.mode, playback.state, playback.speed, playback.last_transition_at)
 
 
+@asynccontextmanager
+async def time_limit() -> AsyncIterator[None]:
+    """Redis has to answer within it; else its TimeoutError, and the connection is given up."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            yield
+    except TimeoutError as error:
+        raise RedisTimeoutError(f"no answer within {ANSWER_S:g} s") from error
+
+
 def _batches(streams: Any) -> list[Batch]:
     """XREAD's answer, as RESP2 has it: pairs, or nothing."""
     return [(key.decode(), list(entries)) for key, entries in streams or ()]
 
 
 class LiveHub:
-    """The feeds of this process; each lives as long as it has clients."""
+    """The feeds of this process and their watches; each lives as long as it has clients."""
 
-    def __init__(self, redis: "Redis", read_status: ReadStatus, metrics: Metrics) -> None:
-        self._redis, self._read_status, self._metrics = redis, read_status, metrics
-        self._feeds: dict[tuple[Kind, str, bool], Feed] = {}
+    def __init__(
+        self, redis: "Redis", streams: "Redis", read_status: ReadStatus, metrics: Metrics
+    ) -> None:
+        self._redis, self._streams = redis, streams
+        self._read_status, self._metrics = read_status, metrics
+        self._feeds: dict[FeedKey, Feed] = {}
+        self._watches: dict[str, TaskWatch] = {}
 
     @contextmanager
     def subscribed(
@@ -300,9 +306,8 @@ class LiveHub:
         key = (kind, task_id, stays)
         feed = self._feeds.get(key)
         if feed is None or feed.is_done:
-            feed = self._feeds[key] = Feed(
-                kind, task_id, self._redis, self._read_status, stays=stays
-            )
+            watch = self._watch(task_id)
+            feed = self._feeds[key] = Feed(kind, task_id, self._streams, watch, stays=stays)
         feed.add(outbox, from_newest=from_newest)
         self._metrics.clients.labels(kind).inc()
         try:
@@ -312,9 +317,23 @@ class LiveHub:
             self._metrics.skipped.labels(kind).inc(outbox.skipped)
             feed.outboxes.discard(outbox)
             if not feed.outboxes:
-                feed.stop()
-                if self._feeds.get(key) is feed:
-                    del self._feeds[key]
+                self._leave(key, feed)
+
+    def _watch(self, task_id: str) -> TaskWatch:
+        watch = self._watches.get(task_id)
+        if watch is None or watch.is_done:
+            watch = TaskWatch(task_id, self._redis, self._read_status)
+            self._watches[task_id] = watch
+        return watch
+
+    def _leave(self, key: FeedKey, feed: Feed) -> None:
+        feed.stop()
+        if self._feeds.get(key) is feed:
+            del self._feeds[key]
+        if not feed.watch.watchers:
+            feed.watch.stop()
+            if self._watches.get(key[1]) is feed.watch:
+                del self._watches[key[1]]
 
     async def follow(self, task_id: str, viewer: str, global_id: str) -> Focus:
         """Remembers whom a viewer follows. RedisError without Redis."""
@@ -329,17 +348,16 @@ class LiveHub:
 
     def show_focus(self, task_id: str, viewer: str, global_id: str | None) -> None:
         """A viewer's choice takes effect here at once; other processes read it within a second."""
-        for (_, of_task, _), feed in self._feeds.items():
-            if of_task == task_id:
-                others = {v: g for v, g in feed.focus.items() if v != viewer}
-                feed.focus = others | ({} if global_id is None else {viewer: global_id})
+        if task_id in self._watches:
+            self._watches[task_id].show_focus(viewer, global_id)
 
     def delivery(self) -> tuple[int, int]:
         """Of all data offered to the clients there are: how much, and how much was skipped."""
         outboxes = [outbox for feed in self._feeds.values() for outbox in feed.outboxes]
         return sum(o.offered for o in outboxes), sum(o.skipped for o in outboxes)
 
-    def close(self) -> None:
-        """Ends every feed."""
-        for feed in self._feeds.values():
-            feed.stop()
+    async def close(self) -> None:
+        """Ends every feed, and gives the connections back that they read from."""
+        for key, feed in list(self._feeds.items()):
+            self._leave(key, feed)
+        await self._streams.aclose()

@@ -11,6 +11,7 @@ from control_plane.cancelling import end_all
 from control_plane.errors import TaskNotFoundError
 from control_plane.streaming.feeds import Feed
 from control_plane.streaming.tickers import Ticker
+from control_plane.streaming.watches import TaskWatch
 from tests.waiting import PATIENCE_S
 
 
@@ -75,9 +76,11 @@ async def test_a_loop_that_goes_on_after_errors_is_cancelled_until_it_ends(monke
 async def test_a_feed_ends_when_it_is_stopped_while_redis_times_out():
     """Else it would read on, and keep the process that was told to end."""
     redis = SwallowingRedis()
-    feed = Feed("tracking", "task", redis, no_status, stays=False)
+    watch = TaskWatch("task", redis, no_status)
+    feed = Feed("tracking", "task", redis, watch, stays=False)
     await redis.is_waiting.wait()
     feed.stop()
+    watch.stop()
     done, _ = await asyncio.wait([feed._task], timeout=PATIENCE_S)
     assert done
     assert redis.swallowed >= 1
