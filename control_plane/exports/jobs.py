@@ -33,15 +33,16 @@ PAGE = """select * from export_jobs
 FAIL_HOPELESS = """update export_jobs set status = 'FAILED', finished_at = now(),
     lease_owner = null, lease_until = null,
     error = 'its process died ' || attempts || ' times: see the log, then ask for less at a time'
-  where status = 'RUNNING' and attempts >= $1 and lease_until < now()"""
-CLAIM = """update export_jobs set status = 'RUNNING', lease_owner = $1, attempts = attempts + 1,
+  where status = 'RUNNING' and attempts >= $3 and lease_until < now()"""
+CLAIM = f"""with hopeless as ({FAIL_HOPELESS})
+  update export_jobs set status = 'RUNNING', lease_owner = $1, attempts = attempts + 1,
     lease_until = now() + make_interval(secs => $2), has_objects = true, progress = 0,
     started_at = coalesce(started_at, now())
   where job_id = (
     select job_id from export_jobs
     where status = 'QUEUED' or (status = 'RUNNING' and attempts < $3 and lease_until < now())
     order by created_at, job_id limit 1 for update skip locked)
-  returning *"""
+  returning *"""  # noqa: S608  # constants only
 RENEW = """update export_jobs set lease_until = now() + make_interval(secs => $3), progress = $4
   where job_id = $1 and lease_owner = $2 and status = 'RUNNING' returning true"""
 RELEASE = """update export_jobs set status = 'QUEUED', lease_owner = null, lease_until = null,
@@ -155,7 +156,6 @@ async def list_jobs(
 async def claim(store: Store, owner: str) -> ClaimedJob | None:
     """Gives ``owner`` the oldest job nobody works on; None if there is none."""
     async with store.connection() as connection:
-        await connection.execute(FAIL_HOPELESS, MAX_ATTEMPTS)
         row = await connection.fetchrow(CLAIM, owner, LEASE_S, MAX_ATTEMPTS)
     return None if row is None else as_claimed(row)
 
