@@ -263,7 +263,12 @@ async def active_tasks(
     opt={"role": "viewer"},
     tags=["tasks"],
     responses=documented(
-        200, Page[TaskView], EXAMPLE_PAGE, InvalidInputError, DatabaseUnavailableError
+        200,
+        Page[TaskView],
+        EXAMPLE_PAGE,
+        InvalidInputError,
+        UnknownEnvironmentError,
+        DatabaseUnavailableError,
     ),
 )
 async def list_tasks(
@@ -276,6 +281,8 @@ async def list_tasks(
     environment_id: FromQuery[str | None] = None,
 ) -> Page[TaskView]:
     """All tasks, newest first; those that have not ended with their live figures."""
+    if environment_id is not None:
+        visible_environment(services, caller, environment_id)
     page = await services.store.list_tasks(
         limit, cursor, status, environment_id, visible=caller.environments
     )
