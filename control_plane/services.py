@@ -81,7 +81,7 @@ def make_services(
     redis = connect_redis(settings, socket_timeout=REDIS_TIMEOUT_S)
     # A time limit for each step of a command costs a fifth of what reading a set does; feeds have
     # one of their own.
-    streams = connect_redis(settings, socket_read_size=STREAM_READ_BYTES)
+    streams = connect_redis(settings, socket_timeout=None, socket_read_size=STREAM_READ_BYTES)
     spare_redis = SpareRedis(redis)
     metrics = Metrics()
 

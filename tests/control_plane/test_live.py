@@ -199,35 +199,6 @@ def test_unsubscribed_clients_get_answers_but_no_updates(app: Running) -> None:
         assert update["payload"]["global_frame_index"] == 1
 
 
-@pytest.mark.parametrize(
-    ("garbage", "code"),
-    [
-        ("hello", "invalid_message"),
-        (b"\xff\xfe", "invalid_message"),
-        ("[1, 2]", "invalid_message"),
-        ('{"type": 5}', "invalid_message"),
-        ('{"type": "ping", "x": ' + "[" * 20_000, "invalid_message"),
-        ('{"type": "dance"}', "unknown_message"),
-    ],
-)
-def test_garbage_is_answered_and_the_connection_stays(
-    app: Running, garbage: str | bytes, code: str
-) -> None:
-    with opened(app, app.start()) as client:
-        client.send(garbage)
-        assert next_of(client, "error")["payload"]["code"] == code
-        say(client, "ping")
-        assert next_of(client, "pong")
-
-
-def test_a_message_of_ten_megabytes_is_answered_and_the_connection_stays(app: Running) -> None:
-    with opened(app, app.start()) as client:
-        client.send("x" * 10_000_000)
-        assert next_of(client, "error")["payload"]["code"] == "message_too_large"
-        say(client, "ping")
-        assert next_of(client, "pong")
-
-
 def test_a_message_of_twenty_megabytes_closes_only_its_own_connection(app: Running) -> None:
     task_id = app.start()
     with opened(app, task_id) as good, opened(app, task_id) as bad:

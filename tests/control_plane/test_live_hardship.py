@@ -76,29 +76,6 @@ def test_what_is_not_kept_any_more_is_told_to_who_resumes(app):
     assert sync["missed_sets"] == first - 4 > 0
 
 
-def test_a_storm_of_connections_does_not_disturb_who_is_there(app):
-    """A hundred and fifty come at once, each is greeted; the first goes on getting every set."""
-    task_id = app.start()
-    greeted = []
-
-    def come():
-        with opened(app, task_id) as client:
-            greeted.append(next_of(client, "connection_established")["task_id"])
-
-    with opened(app, task_id) as client:
-        next_of(client, "status_update")
-        threads = [threading.Thread(target=come) for _ in range(150)]
-        for thread in threads:
-            thread.start()
-        for index in range(20):
-            app.worker.publish(task_id, index, with_pictures=False)
-            update = next_of(client, "tracking_update")
-            assert update["payload"]["global_frame_index"] == index
-        for thread in threads:
-            thread.join(PATIENCE_S)
-    assert greeted == [task_id] * 150
-
-
 async def come_at_once(url, count):
     """How many were greeted, and the others' close codes and reasons."""
 

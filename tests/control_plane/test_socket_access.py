@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
@@ -52,9 +53,13 @@ def test_sockets_that_are_refused_learn_why(two_places: Running) -> None:
     assert closing_of(url, additional_headers=stranger)[0] in {4403, 4404}
 
 
-def test_a_socket_ends_with_its_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["tracking", "frames", "focus"])
+def test_a_socket_ends_with_its_token(tmp_path: Path, kind: str) -> None:
+    """In the middle of what it is sent."""
     with running_secured(tmp_path, access_token_s=2) as app:
-        url = f"{app.ws_url}/ws/tracking/{start_soon(app)}"
+        task_id = start_soon(app)
+        app.worker.publish(task_id, 0)
+        url = f"{app.ws_url}/ws/{kind}/{task_id}"
         reasons: list[str] = []
         while not reasons or reasons[-1] == "not_authenticated":  # over before it was shown
             headers = admin_of(app)
