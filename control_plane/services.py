@@ -79,8 +79,8 @@ def make_services(
     """The real parts; ``probes`` and ``read_recordings`` may be replaced."""
     store = Store(settings.database_url or USUAL_DATABASE_URL)
     redis = connect_redis(settings, socket_timeout=REDIS_TIMEOUT_S)
-    # A time limit for each step of a command costs a fifth of what reading a set does; feeds have
-    # one of their own.
+    # The client's time limit for each step of a command makes reading a set dearer; feeds have one
+    # of their own.
     streams = connect_redis(settings, socket_timeout=None, socket_read_size=STREAM_READ_BYTES)
     spare_redis = SpareRedis(redis)
     metrics = Metrics()
