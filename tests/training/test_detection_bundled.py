@@ -91,7 +91,7 @@ def test_the_shipped_model_is_small_and_says_where_it_comes_from():
     assert shipped.record is not None
     assert shipped.record.sha256 == shipped.sha256
     assert shipped.record.size == (288, 512)
-    assert Path(shipped.path).stat().st_size < 4_000_000
+    assert Path(shipped.path).stat().st_size < 5_000_000
     card = (SHIPPED / "CARD.md").read_text("utf-8")
     assert "Apache-2.0" in card
     assert "AP50" in card

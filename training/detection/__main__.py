@@ -50,6 +50,7 @@ def _train(options: argparse.Namespace) -> None:
         options.start,
         batch=options.batch,
         rate=options.rate,
+        keep=options.keep,
         workers=options.workers,
     )
     for line in train(recipe, options.work):
@@ -122,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--start", type=Path, help="an exported model whose weights come first")
     train.add_argument("--batch", type=int, default=8, help="samples of a step")
     train.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
+    train.add_argument(
+        "--keep", type=float, default=0.998, help="of the mean of weights at each step"
+    )
     train.set_defaults(command=_train)
     export = commands.add_parser("export", help="version 1 of person_detector; needs torch")
     export.set_defaults(command=_export)

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 STRIDES = (8, 16, 32)
 _PRIOR = 0.01
-_DEPTHS = (2, 3, 2)
+_DEPTHS = (2, 4, 4)
 
 
 class Detection(nn.Module):

@@ -21,7 +21,6 @@ from training.detection.loss import Cells, Truth, cells_of, detection_loss
 from training.detection.network import Detection
 from training.detection.start import keep_statistics, network_from_onnx
 
-_EMA = 0.998
 _ROUND = 100
 _COUNTED = ("step", "samples", "seconds", "start", "pictures", "scenes")
 
@@ -30,7 +29,8 @@ _COUNTED = ("step", "samples", "seconds", "start", "pictures", "scenes")
 class Recipe:
     """``seeds`` are the scenes to learn from. ``minutes`` ends the schedule early, 0 does not.
     ``start`` is an exported model whose weights come first, None for random ones. ``rate`` is the
-    highest. ``workers`` processes make the samples.
+    highest. ``keep`` is the share of the running mean of the weights that stays at each step.
+    ``workers`` processes make the samples.
     """
 
     pictures: Path
@@ -40,6 +40,7 @@ class Recipe:
     start: Path | None = None
     batch: int = 8
     rate: float = 1.5e-3
+    keep: float = 0.998
     seed: int = 1
     workers: int = 1
 
@@ -93,7 +94,7 @@ def train(recipe: Recipe, folder: Path) -> Iterator[str]:
     for pictures, truth in batches.steps(remaining, recipe.workers, pinned=device.type == "cuda"):
         progress = _progress(recipe, state)
         _set_rate(state.optimiser, recipe.rate * _share_of_rate(progress))
-        losses.append(_step(state, pictures.to(device), truth.to(device), cells))
+        losses.append(_step(state, pictures.to(device), truth.to(device), cells, recipe.keep))
         state.step += 1
         state.samples += recipe.batch
         if progress < 1 and state.step % _ROUND and state.step < recipe.steps:
@@ -139,7 +140,7 @@ def _report(state: State, losses: Tensor, progress: float) -> str:
     )
 
 
-def _step(state: State, pictures: Tensor, truth: Truth, cells: Cells) -> Tensor:
+def _step(state: State, pictures: Tensor, truth: Truth, cells: Cells, keep: float) -> Tensor:
     """The losses (2,) of score and box."""
     network = state.network
     # (N, H, W, 3) seen as (N, 3, H, W) is what "channels last" means in memory.
@@ -151,7 +152,7 @@ def _step(state: State, pictures: Tensor, truth: Truth, cells: Cells) -> Tensor:
     (score + box).backward()
     nn.utils.clip_grad_norm_(network.parameters(), 10.0)
     state.optimiser.step()
-    _follow(state.mean, network, min(_EMA, (1 + state.step) / (10 + state.step)))
+    _follow(state.mean, network, min(keep, (1 + state.step) / (10 + state.step)))
     return torch.stack([score.detach(), box.detach()])
 
 
