@@ -254,6 +254,7 @@ def _move(person: Person, to: Person) -> None:
     """Puts a person found again where the one they were taken for stands."""
     person.mean, person.cov = to.mean, to.cov
     person.time_ns, person.seen_ns, person.has_place = to.time_ns, to.seen_ns, to.has_place
+    person.behind = to.behind
 
 
 def _decision(

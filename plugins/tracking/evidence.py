@@ -1,11 +1,15 @@
 """What found and missed boxes teach: who exists, and how each camera errs."""
 
+import math
+
 import numpy as np
 
+from plugins.tracking.camera_plane import BoolArray, FloatArray
 from plugins.tracking.identity_state import IdentityState, View
 from plugins.tracking.joint import Matched
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person
+from plugins.tracking.scenery import Cell
 
 _MOST_EXISTENCE = 6.0
 _REAL_EXISTENCE = 1.0
@@ -17,26 +21,64 @@ _LEAST_RATE, _MOST_RATE = np.array([0.4, 0.2]), np.array([0.98, 1.0])
 
 
 def weigh_existence(
-    active: list[Person], matched: list[Matched], dt_s: float, parameters: TrackingParameters
+    active: list[Person],
+    views: list[View],
+    matched: list[Matched],
+    dt_s: float,
+    parameters: TrackingParameters,
 ) -> None:
     """Each camera's box, or lack of one where one was likely, tells whether a person is there: the
     existence of a labelled Bernoulli track (Reuter et al. 2014), kept as log-odds.
     """
-    change = np.zeros(len(active))
     order = np.lexsort(([-p.number for p in active], [p.existence for p in active])).argsort()
-    for m in matched:
+    told = np.zeros((len(active), len(matched)))
+    for m, by_camera in zip(matched, told.T, strict=True):
         missed = ~m.has_box
         # A box that somebody stronger without one could have had says little for who has it.
         rivals = missed[:, None] & (order[:, None] > order[m.people][None])
         other = np.where(rivals, m.ratios[:, m.boxes], 0.0).max(axis=0, initial=0.0)
-        change[m.people] += np.clip(
-            m.ratio - other, -parameters.box_evidence, parameters.box_evidence
-        )
-        change += np.where(missed, np.log(1 - m.detection), 0.0)
-    share = min(1.0, dt_s / parameters.existence_s)
-    for person, value in zip(active, change.tolist(), strict=True):
-        person.existence = min(person.existence + share * value, _MOST_EXISTENCE)
+        most = parameters.box_evidence
+        by_camera[:] = np.where(missed, np.log(1.0 - m.detection), 0.0)
+        by_camera[m.people] = np.clip(m.ratio - other, -most, most)
+    told *= min(1.0, dt_s / parameters.existence_s)
+    cameras = [view.camera_id for view in views]
+    for person, own in zip(active, told, strict=True):
+        value = float((own if person.is_real else _news(person, cameras, own, parameters)).sum())
+        person.existence = min(person.existence + value, _MOST_EXISTENCE)
         person.is_real |= person.existence >= _REAL_EXISTENCE
+
+
+def _news(
+    person: Person, cameras: list[str], told: FloatArray, parameters: TrackingParameters
+) -> FloatArray:
+    """What cameras tell (K,) of somebody who may not exist, no more than each may tell at one
+    place: a thing that is taken for a person stays where it is.
+    """
+    place = float(person.mean[0]), float(person.mean[1])
+    if person.told_at_m is None or math.dist(place, person.told_at_m) > parameters.still_m:
+        person.told_at_m, person.told = place, {}
+    before = np.array([person.told.get(camera_id, 0.0) for camera_id in cameras])
+    after = np.minimum(before + told, parameters.still_evidence)
+    person.told.update(zip(cameras, after.tolist(), strict=True))
+    return np.asarray(after - before)
+
+
+def learn_behind(
+    state: IdentityState,
+    views: list[View],
+    active: list[Person],
+    cells: list[Cell],
+    matched: list[Matched],
+    *,
+    dt_s: float,
+    parameters: TrackingParameters,
+) -> None:
+    """Whom things in the room hide from each camera, by who is missed and who is not."""
+    is_sure = _is_sure(active)
+    for view, m in zip(views, matched, strict=True):
+        state.scenery[view.camera_id].learn(
+            active, cells, m.seen, m.has_box, is_sure=is_sure, dt_s=dt_s, parameters=parameters
+        )
 
 
 def learn_biases(
@@ -73,7 +115,7 @@ def learn_detection(
     """How often each camera detects people who surely exist, in full view and behind others: the
     least-mean-squares rule on what was expected and what was found.
     """
-    is_sure = np.array([p.existence >= _SURE_EXISTENCE for p in active], dtype=bool)
+    is_sure = _is_sure(active)
     for view, m in zip(views, matched, strict=True):
         told = is_sure & (m.seen.inside >= _WHOLLY_INSIDE)
         if not told.any():
@@ -85,3 +127,7 @@ def learn_detection(
         state.detection[view.camera_id] = np.clip(
             rate + share * np.array([1.0, 3.0]) * (by @ error), _LEAST_RATE, _MOST_RATE
         )
+
+
+def _is_sure(active: list[Person]) -> BoolArray:
+    return np.array([p.existence >= _SURE_EXISTENCE for p in active], dtype=bool)

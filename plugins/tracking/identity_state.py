@@ -11,6 +11,7 @@ from plugins.tracking.gallery import Gallery
 from plugins.tracking.matching import Link, Look
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import People, Person
+from plugins.tracking.scenery import Scenery
 from plugins.tracking.sight import Boxes, measure
 from plugins.tracking.standing import Standing, locate
 from plugins.tracking.swaps import Story
@@ -29,6 +30,9 @@ _OF_BODIES = (
     "is_real",
     "glimpses",
     "is_doubted",
+    "behind",
+    "told",
+    "told_at_m",
 )
 
 
@@ -71,7 +75,7 @@ class IdentityState:
 
     ``together`` holds, for people who are close, the log-odds of being two and not one.
     ``biases`` (4,) are how each camera's boxes usually err, ``detection`` (2,) how often it has one
-    of somebody, see ``sight.py``.
+    of somebody, see ``sight.py``; ``scenery`` whom things hide from it.
     """
 
     people: People
@@ -81,6 +85,7 @@ class IdentityState:
     stories: dict[Pair, Story] = field(default_factory=dict)
     biases: dict[str, FloatArray] = field(default_factory=dict)
     detection: dict[str, FloatArray] = field(default_factory=dict)
+    scenery: dict[str, Scenery] = field(default_factory=dict)
     time_ns: int = -1
 
     def link(self, camera_id: str, track_id: int) -> Link:

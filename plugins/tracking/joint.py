@@ -43,8 +43,8 @@ _LOG_SQRT_2_PI = 0.5 * float(np.log(2 * np.pi))
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One camera's boxes of this set (M). ``prior`` (N, M) is what else speaks for each person, as
-    a log-likelihood ratio: that the tracklet was theirs, that the looks are alike. ``bias`` (4,)
-    and ``detection`` (2,) are as in ``sight.py``.
+    a log-likelihood ratio: that the tracklet was theirs, that the looks are alike. ``bias`` (4,),
+    ``detection`` (2,) and ``behind`` (N,) are as in ``sight.py``.
     """
 
     plane: CameraPlane
@@ -52,23 +52,27 @@ class Sight:
     prior: FloatArray
     bias: FloatArray
     detection: FloatArray
+    behind: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class _Sights:
-    """Those of cameras (K) together: ``prior`` (K, N, M), ``bias`` (K, 4), ``detection`` (K, 2)."""
+    """Those of cameras (K) together: ``prior`` (K, N, M), ``bias`` (K, 4), ``detection`` (K, 2),
+    ``behind`` (K, N).
+    """
 
     cameras: Optics
     boxes: Boxes
     prior: FloatArray
     bias: FloatArray
     detection: FloatArray
+    behind: FloatArray
 
     @classmethod
     def of(cls, sights: list[Sight]) -> "_Sights":
         """Boxes that a camera does not have fit nobody."""
         boxes = Boxes.of_all([sight.boxes for sight in sights])
-        prior = np.zeros((len(sights), len(sights[0].prior), boxes.edges_px.shape[1]))
+        prior = np.full((len(sights), len(sights[0].prior), boxes.edges_px.shape[1]), -np.inf)
         for k, sight in enumerate(sights):
             prior[k, :, : len(sight.boxes)] = sight.prior
         return cls(
@@ -77,6 +81,7 @@ class _Sights:
             prior,
             np.stack([sight.bias for sight in sights]),
             np.stack([sight.detection for sight in sights]),
+            np.stack([sight.behind for sight in sights]),
         )
 
     def only(self, k: int, sight: Sight) -> "_Sights":
@@ -88,6 +93,7 @@ class _Sights:
             self.prior[one, :, own],
             self.bias[one],
             self.detection[one],
+            self.behind[one],
         )
 
 
@@ -157,7 +163,7 @@ def match_jointly(
     together = _Sights.of(sights)
     each = [together.only(k, sight) for k, sight in enumerate(sights)]
     projected = project(people, together.cameras)
-    seen = visibility(projected, together.cameras, together.detection)
+    seen = visibility(projected, together.cameras, together.detection, together.behind)
 
     def match(
         sights: _Sights, seen: Visibility, projected: Projected, people: FloatArray, cov: FloatArray

@@ -53,6 +53,14 @@ class TrackingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     birth_existence: float = -1.5
     """Log-odds that somebody seen by one camera for the first time exists."""
     shown_existence: float = 0.0
+    still_m: float = 1.0
+    still_evidence: float = 3.0
+    """The most that one camera's boxes say for somebody new who never moved by ``still_m``."""
+    behind_share: float = 0.1
+    """How often something in the room hides a person from a camera, until it is learnt."""
+    behind_s: float = 4.0
+    behind_m: float = 2.0
+    """After how long, and how far a walk, that may have changed."""
     end_existence: float = -5.0
     """Who never existed for certain is forgotten under this."""
 

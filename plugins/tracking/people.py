@@ -29,6 +29,9 @@ class Person:
     the log-odds that there is such a person, by what the cameras should see of them and do see;
     ``is_real`` when that has once been certain, ``is_known`` when they have been shown.
     ``glimpses`` are the looks of the last seconds, ``is_doubted`` when they want another.
+    ``behind`` is the chance, by camera, that something in the room hides them from it
+    (``scenery.py``). While they are not real, ``told`` is what each camera has said for their
+    existence at ``told_at_m``.
     """
 
     number: int
@@ -44,6 +47,9 @@ class Person:
     is_known: bool = False
     glimpses: list[Glimpse] = field(default_factory=list)
     is_doubted: bool = False
+    behind: dict[str, float] = field(default_factory=dict)
+    told: dict[str, float] = field(default_factory=dict)
+    told_at_m: tuple[float, float] | None = None
 
 
 @dataclass(slots=True)

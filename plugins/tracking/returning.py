@@ -99,7 +99,7 @@ def _taken_back(
     metres = float(np.linalg.norm(lost.mean[:2] - new.mean[:2]))
     seconds = (new.born_ns - lost.seen_ns) / NS_PER_S
     lost.mean, lost.cov, lost.time_ns, lost.seen_ns = new.mean, new.cov, new.time_ns, new.seen_ns
-    lost.existence = new.existence
+    lost.existence, lost.behind = new.existence, new.behind
     state.rename(lost.number, new.number)
     return IdentityDecision(
         camera_id=camera_id,

@@ -6,7 +6,12 @@ from scipy.special import gammaincinv
 from plugins.tracking import kalman
 from plugins.tracking.appearance import log_likelihood
 from plugins.tracking.camera_plane import FloatArray
-from plugins.tracking.evidence import learn_biases, learn_detection, weigh_existence
+from plugins.tracking.evidence import (
+    learn_behind,
+    learn_biases,
+    learn_detection,
+    weigh_existence,
+)
 from plugins.tracking.exchanges import exchange
 from plugins.tracking.identity_state import IdentityState, Looks, View
 from plugins.tracking.joint import Matched, Sight, match_jointly
@@ -14,6 +19,7 @@ from plugins.tracking.matching import Link, doubt, prior
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
+from plugins.tracking.scenery import Scenery, cells_of
 from plugins.tracking.sight import EDGES
 from plugins.tracking.swaps import follow
 from plugins.tracking.tracklets import Tracklet
@@ -40,7 +46,7 @@ def settle(
     """Decides on all tracklets given the people predicted to this moment."""
     numbers = [p.number for p in active]
     ratios = _compared(state, looks, numbers, parameters)
-    sights = []
+    sights, cells = [], cells_of(active)
     for view in views:
         links = _links(state, view)
         doubt(links, view.boxes_xyxy, dt_s, parameters)
@@ -51,7 +57,9 @@ def settle(
         odds += np.clip([p.existence for p in active], -2.0, None)[:, None]
         usual = np.array([parameters.detection, parameters.hidden_loss])
         detection = state.detection.setdefault(view.camera_id, usual)
-        sights.append(Sight(view.plane, view.edges, odds, bias, detection))
+        scenery = state.scenery.setdefault(view.camera_id, Scenery(view.camera_id))
+        behind = scenery.behind(active, cells, dt_s, parameters)
+        sights.append(Sight(view.plane, view.edges, odds, bias, detection, behind))
     if not active:
         return [], []
     mean, cov = stacked(active)
@@ -74,7 +82,8 @@ def settle(
     _correct(active, information, weighted, parameters)
     for row in {row for m in matched for row in m.people.tolist()}:
         active[row].seen_ns = state.time_ns
-    weigh_existence(active, matched, dt_s, parameters)
+    weigh_existence(active, views, matched, dt_s, parameters)
+    learn_behind(state, views, active, cells, matched, dt_s=dt_s, parameters=parameters)
     learn_biases(state, views, matched, dt_s, parameters)
     learn_detection(state, views, active, matched, dt_s=dt_s, parameters=parameters)
     decisions = []

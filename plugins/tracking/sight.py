@@ -83,11 +83,13 @@ class Optics:
 @dataclass(frozen=True, slots=True)
 class Visibility:
     """How well a camera sees people (N): ``hidden`` the share of each that a nearer one hides,
-    ``inside`` how much of them lies in the picture, ``detection`` the chance that each is detected.
+    ``inside`` how much of them lies in the picture, ``behind`` the chance that a thing hides them,
+    ``detection`` the chance that each is detected.
     """
 
     hidden: FloatArray
     inside: FloatArray
+    behind: FloatArray
     detection: FloatArray
 
     @property
@@ -97,7 +99,12 @@ class Visibility:
 
     def of(self, cameras: int | slice) -> "Visibility":
         """One camera's or some cameras' of several."""
-        return Visibility(self.hidden[cameras], self.inside[cameras], self.detection[cameras])
+        return Visibility(
+            self.hidden[cameras],
+            self.inside[cameras],
+            self.behind[cameras],
+            self.detection[cameras],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +231,19 @@ def _divided(homogeneous: FloatArray, by: FloatArray) -> tuple[FloatArray, Float
     return px, J
 
 
-def visibility(projected: Projected, cameras: Optics, detection: FloatArray) -> Visibility:
+def visibility(
+    projected: Projected, cameras: Optics, detection: FloatArray, behind: FloatArray
+) -> Visibility:
     """How well cameras (K) see people (N), by who stands where.
 
     ``detection`` (K, 2) is the chance that each detects somebody in full view, and the share of
-    that which hiding them wholly takes.
+    that which hiding them wholly takes; ``behind`` (K, N) that something hides each.
     """
     hidden = hidden_by_nearer(projected.edges_px, projected.size_px)
     shared = covered(_as_boxes(projected.edges_px), cameras.picture_xyxy)[..., 0]
     inside = (1.25 * shared - 0.1).clip(0.0, 1.0)
-    chance = detection[:, :1] * (1.0 - detection[:, 1:] * hidden) * inside
-    return Visibility(hidden, inside, chance.clip(_LEAST_DETECTION, _MOST_DETECTION))
+    chance = detection[:, :1] * (1.0 - detection[:, 1:] * hidden) * inside * (1.0 - behind)
+    return Visibility(hidden, inside, behind, chance.clip(_LEAST_DETECTION, _MOST_DETECTION))
 
 
 def expect(

@@ -12,11 +12,12 @@ from plugins.tracking.identity_state import IdentityState, Pair
 from plugins.tracking.lag import Lag
 from plugins.tracking.matching import Link
 from plugins.tracking.people import People
+from plugins.tracking.scenery import Scenery
 from plugins.tracking.swaps import Story
 from plugins.tracking.tracklets import CameraTracklets
 from plugins.tracking.vector_pool import Vectors
 
-_VERSION = 6
+_VERSION = 7
 
 
 class _Array(msgspec.Struct, frozen=True, array_like=True):
@@ -42,6 +43,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     stories: list[Story]
     biases: dict[str, FloatArray]
     detection: dict[str, FloatArray]
+    scenery: dict[str, Scenery]
     lag: Lag
 
 
@@ -64,6 +66,7 @@ def encode(
         stories=list(state.stories.values()),
         biases=state.biases,
         detection=state.detection,
+        scenery=state.scenery,
         lag=lag,
     )
     return msgspec.msgpack.encode(snapshot, enc_hook=_encode_array)
@@ -93,6 +96,7 @@ def decode(data: bytes) -> tuple[int, dict[str, CameraTracklets], IdentityState,
         stories={s.pair: s for s in snapshot.stories},
         biases=snapshot.biases,
         detection=snapshot.detection,
+        scenery=snapshot.scenery,
         time_ns=snapshot.time_ns,
     )
     return snapshot.set_index, snapshot.tracklets, state, snapshot.lag

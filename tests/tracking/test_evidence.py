@@ -37,7 +37,10 @@ def learnt(found, hidden, existence=5.0, sets=400):
     for k in range(sets):
         d, loss = state.detection["c1"]
         seen = Visibility(
-            np.array([hidden]), np.ones(1), np.array([d * (1.0 - loss * hidden)]).clip(0.02)
+            np.array([hidden]),
+            np.ones(1),
+            np.zeros(1),
+            np.array([d * (1.0 - loss * hidden)]).clip(0.02),
         )
         people = np.zeros(int(found(k)), np.intp)
         nothing = np.zeros((1, EDGES, EDGES)), np.zeros((1, EDGES))

@@ -60,7 +60,9 @@ def test_a_cut_box_fits_whoever_reaches_beyond_the_border():
 def test_who_stands_behind_somebody_is_hardly_detected():
     """The nearer is in full view, the one straight behind is hidden."""
     two = np.array([[0.0, 0.0, 1.7, 0.5], [0.0, 0.8, 1.7, 0.5]])
-    seen = visibility(project(two, CAMERAS), CAMERAS, np.array([[0.8, 1.0]])).of(0)
+    seen = visibility(project(two, CAMERAS), CAMERAS, np.array([[0.8, 1.0]]), np.zeros((1, 2))).of(
+        0
+    )
     assert seen.hidden[0] == 0.0
     assert seen.hidden[1] > 0.5
     assert seen.detection[1] < 0.5 * seen.detection[0]

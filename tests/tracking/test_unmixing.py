@@ -26,7 +26,7 @@ def seen_at(*places):
         information[i] = 100.0 * np.eye(EDGES)
         weighted[i] = information[i] @ places[i]
     count = len(people)
-    seen = Visibility(np.zeros(2), np.ones(2), np.full(2, 0.8))
+    seen = Visibility(np.zeros(2), np.ones(2), np.zeros(2), np.full(2, 0.8))
     matched = Matched(
         people,
         np.arange(count),
@@ -38,7 +38,7 @@ def seen_at(*places):
     )
     boxes = Boxes(np.zeros((count, EDGES)), np.zeros((count, EDGES), dtype=bool), np.zeros(count))
     rates = np.array([0.8, 1.0])
-    return Sight(PLANE, boxes, np.zeros((2, count)), np.zeros(EDGES), rates), matched
+    return Sight(PLANE, boxes, np.zeros((2, count)), np.zeros(EDGES), rates, np.zeros(2)), matched
 
 
 def test_a_camera_that_mixed_two_people_up_is_put_right():

@@ -84,7 +84,9 @@ def box_of(plane: GroundPlane, place_m: tuple[float, float], height_m: float = 1
 
 @dataclass
 class World:
-    """``people`` by name; ``blind`` tells for (camera, second) that there is no picture."""
+    """``people`` by name; ``blind`` tells for (camera, second) that there is no picture,
+    ``screened`` for (camera, place) that a thing stands before who is there.
+    """
 
     planes: Mapping[str, GroundPlane]
     people: Mapping[str, Path]
@@ -94,6 +96,7 @@ class World:
     clutter: float = 0.0
     noise_share: float = 0.02
     blind: Callable[[str, float], bool] = lambda _camera_id, _time_s: False
+    screened: Callable[[str, tuple[float, float]], bool] = lambda _camera_id, _place_m: False
     has_pictures: bool = True
     shown: dict[int, dict[str, list[tuple[str | None, Array]]]] = field(default_factory=dict)
 
@@ -104,7 +107,7 @@ class World:
         for index in range(round(seconds * self.rate_hz)):
             time_s = index / self.rate_hz
             self.shown[index] = {
-                c: self._picture(plane, time_s, rng)
+                c: self._picture(c, plane, time_s, rng)
                 for c, plane in self.planes.items()
                 if not self.blind(c, time_s)
             }
@@ -113,12 +116,14 @@ class World:
         return sets
 
     def _picture(
-        self, plane: GroundPlane, time_s: float, rng: np.random.Generator
+        self, camera_id: str, plane: GroundPlane, time_s: float, rng: np.random.Generator
     ) -> list[tuple[str | None, Array]]:
         shown: list[tuple[str | None, Array]] = []
         for name, path in self.people.items():
             place = path(time_s)
-            box = None if place is None else box_of(plane, place)
+            if place is None or self.screened(camera_id, place):
+                continue
+            box = box_of(plane, place)
             if box is not None and rng.random() >= self.miss:
                 size = np.tile(box[2:] - box[:2], 2)
                 noisy = box + rng.normal(0, self.noise_share, 4) * size
