@@ -9,7 +9,7 @@ from plugins.tracking.identity_state import IdentityState, View
 from plugins.tracking.joint import Matched
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person
-from plugins.tracking.scenery import Cell
+from plugins.tracking.scenery import Whereabouts
 
 _MOST_EXISTENCE = 6.0
 _REAL_EXISTENCE = 1.0
@@ -43,8 +43,10 @@ def weigh_existence(
     told *= min(1.0, dt_s / parameters.existence_s)
     cameras = [view.camera_id for view in views]
     for person, own in zip(active, told, strict=True):
-        value = float((own if person.is_real else _news(person, cameras, own, parameters)).sum())
-        person.existence = min(person.existence + value, _MOST_EXISTENCE)
+        if not person.is_real:
+            own[:] = _news(person, cameras, own, parameters)
+    for person, change in zip(active, told.sum(axis=1).tolist(), strict=True):
+        person.existence = min(person.existence + change, _MOST_EXISTENCE)
         person.is_real |= person.existence >= _REAL_EXISTENCE
 
 
@@ -66,18 +68,17 @@ def _news(
 def learn_behind(
     state: IdentityState,
     views: list[View],
-    active: list[Person],
-    cells: list[Cell],
+    where: Whereabouts,
     matched: list[Matched],
     *,
     dt_s: float,
     parameters: TrackingParameters,
 ) -> None:
     """Whom things in the room hide from each camera, by who is missed and who is not."""
-    is_sure = _is_sure(active)
+    is_sure = _is_sure(where.people)
     for view, m in zip(views, matched, strict=True):
         state.scenery[view.camera_id].learn(
-            active, cells, m.seen, m.has_box, is_sure=is_sure, dt_s=dt_s, parameters=parameters
+            where, m.seen, m.has_box, is_sure=is_sure, dt_s=dt_s, parameters=parameters
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from plugins.tracking.camera_plane import BoolArray, FloatArray
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.people import Person
+from plugins.tracking.people import Person, stacked
 from plugins.tracking.sight import Visibility
 
 _CELL_M = 1.0
@@ -26,9 +26,24 @@ _WHOLLY_INSIDE = 0.95
 Cell = tuple[int, int]
 
 
-def cells_of(people: list[Person]) -> list[Cell]:
-    """Where on the floor each stands."""
-    return [(int(p.mean[0] // _CELL_M), int(p.mean[1] // _CELL_M)) for p in people]
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """People (N), the cell of the floor that each stands in, and how much of what was known of who
+    is hidden from whom ``stays`` (N,) known since the last set, the less the faster they walk.
+    """
+
+    people: list[Person]
+    cells: list[Cell]
+    stays: FloatArray
+
+    @classmethod
+    def of(cls, people: list[Person], dt_s: float, parameters: TrackingParameters) -> "Whereabouts":
+        """``dt_s`` after the last set."""
+        mean, _ = stacked(people)
+        speed = np.hypot(mean[:, 4], mean[:, 5])
+        stays = np.exp(-dt_s * (1.0 / parameters.behind_s + speed / parameters.behind_m))
+        cells = np.floor(mean[:, :2] / _CELL_M).astype(int).tolist()
+        return cls(people, [(x, y) for x, y in cells], stays)
 
 
 @dataclass(slots=True)
@@ -42,22 +57,17 @@ class Scenery:
     watched_s: float = 0.0
     hidden_s: float = 0.0
 
-    def behind(
-        self, people: list[Person], cells: list[Cell], dt_s: float, parameters: TrackingParameters
-    ) -> FloatArray:
-        """The chance (N,) that something hides each of the people now: what it was ``dt_s`` ago,
-        on its way to what is usual in their ``cells``, the sooner the faster they walk.
+    def behind(self, where: Whereabouts, parameters: TrackingParameters) -> FloatArray:
+        """The chance (N,) that something hides each of the people now: what it was at the last set,
+        on its way to what is usual where they stand.
         """
-        usual = self._usual(cells, parameters)
-        before = np.array([p.behind.get(self.camera_id, np.nan) for p in people])
-        speed = np.hypot(*np.reshape([p.mean[4:] for p in people], (-1, 2)).T)
-        stays = np.exp(-dt_s * (1.0 / parameters.behind_s + speed / parameters.behind_m))
-        return np.where(np.isnan(before), usual, usual + (before - usual) * stays)
+        usual = self._usual(where.cells, parameters)
+        before = np.array([p.behind.get(self.camera_id, np.nan) for p in where.people])
+        return np.where(np.isnan(before), usual, usual + (before - usual) * where.stays)
 
     def learn(
         self,
-        people: list[Person],
-        cells: list[Cell],
+        where: Whereabouts,
         seen: Visibility,
         has_box: BoolArray,
         *,
@@ -73,7 +83,7 @@ class Scenery:
         # Whoever stands behind others or half outside does not tell what things hide.
         tells = is_sure & (seen.inside > _WHOLLY_INSIDE)
         watched_s = np.where(tells, dt_s * (1.0 - seen.hidden), 0.0)
-        told = zip(people, cells, behind.tolist(), watched_s.tolist(), strict=True)
+        told = zip(where.people, where.cells, behind.tolist(), watched_s.tolist(), strict=True)
         for person, cell, chance, seconds in told:
             person.behind[self.camera_id] = chance
             if seconds > 0.0:

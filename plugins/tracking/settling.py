@@ -19,7 +19,7 @@ from plugins.tracking.matching import Link, doubt, prior
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
-from plugins.tracking.scenery import Scenery, cells_of
+from plugins.tracking.scenery import Scenery, Whereabouts
 from plugins.tracking.sight import EDGES
 from plugins.tracking.swaps import follow
 from plugins.tracking.tracklets import Tracklet
@@ -46,7 +46,7 @@ def settle(
     """Decides on all tracklets given the people predicted to this moment."""
     numbers = [p.number for p in active]
     ratios = _compared(state, looks, numbers, parameters)
-    sights, cells = [], cells_of(active)
+    sights, where = [], Whereabouts.of(active, dt_s, parameters)
     for view in views:
         links = _links(state, view)
         doubt(links, view.boxes_xyxy, dt_s, parameters)
@@ -58,7 +58,7 @@ def settle(
         usual = np.array([parameters.detection, parameters.hidden_loss])
         detection = state.detection.setdefault(view.camera_id, usual)
         scenery = state.scenery.setdefault(view.camera_id, Scenery(view.camera_id))
-        behind = scenery.behind(active, cells, dt_s, parameters)
+        behind = scenery.behind(where, parameters)
         sights.append(Sight(view.plane, view.edges, odds, bias, detection, behind))
     if not active:
         return [], []
@@ -83,7 +83,7 @@ def settle(
     for row in {row for m in matched for row in m.people.tolist()}:
         active[row].seen_ns = state.time_ns
     weigh_existence(active, views, matched, dt_s, parameters)
-    learn_behind(state, views, active, cells, matched, dt_s=dt_s, parameters=parameters)
+    learn_behind(state, views, where, matched, dt_s=dt_s, parameters=parameters)
     learn_biases(state, views, matched, dt_s, parameters)
     learn_detection(state, views, active, matched, dt_s=dt_s, parameters=parameters)
     decisions = []

@@ -6,7 +6,7 @@ import pytest
 from plugins.frames import Detections
 from plugins.tracking import Tracker, TrackingParameters
 from plugins.tracking.people import People
-from plugins.tracking.scenery import Scenery, cells_of
+from plugins.tracking.scenery import Scenery, Whereabouts
 from plugins.tracking.sight import Visibility
 from tests.tracking.world import START_NS, World, box_of, four_cameras, run, step, walk
 
@@ -83,10 +83,10 @@ def watched(scenery, place_m, has_box, sets=200, behind=None):
     person = People("seed").begin(0)
     person.mean[:2], person.behind = place_m, behind or {}
     for _ in range(sets):
-        chance = scenery.behind([person], cells_of([person]), 0.1, PARAMETERS)
+        where = Whereabouts.of([person], 0.1, PARAMETERS)
+        chance = scenery.behind(where, PARAMETERS)
         scenery.learn(
-            [person],
-            cells_of([person]),
+            where,
             Visibility(np.zeros(1), np.ones(1), chance, 0.9 * (1.0 - chance)),
             np.array([has_box]),
             is_sure=np.array([True]),
@@ -100,7 +100,7 @@ def usual(scenery, place_m):
     """The same of somebody who has just come there."""
     person = People("seed").begin(0)
     person.mean[:2] = place_m
-    return scenery.behind([person], cells_of([person]), 0.1, PARAMETERS).item()
+    return scenery.behind(Whereabouts.of([person], 0.1, PARAMETERS), PARAMETERS).item()
 
 
 def test_who_is_missed_for_long_is_taken_to_stand_behind_something():
