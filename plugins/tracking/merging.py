@@ -82,7 +82,8 @@ def _two_or_one(views: list[View], matched: list[Matched], a: int, b: int) -> fl
             told += _TWO_BOXES * (1.0 - _nested(view, boxes[a], boxes[b]))
         elif a in boxes or b in boxes:
             missing = b if a in boxes else a
-            told += float(np.log(1.0 - m.detection[missing]))
+            # Two halves of one person are each missed where the other is seen: no thing hides them.
+            told += float(np.log(1.0 - m.seen.in_sight[missing]))
     return told
 
 

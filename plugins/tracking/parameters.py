@@ -53,14 +53,16 @@ class TrackingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     birth_existence: float = -1.5
     """Log-odds that somebody seen by one camera for the first time exists."""
     shown_existence: float = 0.0
-    still_m: float = 1.0
     still_evidence: float = 3.0
-    """The most that one camera's boxes say for somebody new who never moved by ``still_m``."""
+    """The most that one camera's boxes say for somebody new who has never moved."""
+    still_m: float = 1.0
+    """How far one must have come to have moved."""
     behind_share: float = 0.1
     """How often something in the room hides a person from a camera, until it is learnt."""
     behind_s: float = 4.0
+    """After how long that may have changed for somebody who stands still."""
     behind_m: float = 2.0
-    """After how long, and how far a walk, that may have changed."""
+    """After how far a walk it may."""
     end_existence: float = -5.0
     """Who never existed for certain is forgotten under this."""
 
@@ -125,6 +127,9 @@ class TrackingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         _require(self.confirm_hits >= 1, "confirm_hits >= 1")
         _require(self.crops_per_set >= 0, "crops_per_set >= 0")
         _require(self.max_speed_mps > 0, "max_speed_mps > 0")
+        _require(0 < self.behind_share < 1, "behind_share between 0 and 1")
+        _require(self.behind_s > 0 and self.behind_m > 0, "behind_s > 0 and behind_m > 0")
+        _require(self.still_m >= 0 and self.still_evidence >= 0, "still_m and still_evidence >= 0")
 
 
 def _require(is_met: bool, rule: str) -> None:

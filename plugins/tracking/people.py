@@ -97,6 +97,7 @@ class People:
         """Puts a person somewhere, whatever was known of their place before."""
         person.mean, person.cov = trajectories.begin(state, cov, p)
         person.time_ns, person.has_place = time_ns, True
+        person.behind, person.told, person.told_at_m = {}, {}, None
 
     def forget(self, time_ns: int, keep: set[int], parameters: TrackingParameters) -> set[int]:
         """Drops people unseen for too long, except ``keep``; returns their numbers."""

@@ -19,6 +19,8 @@ _CELL_M = 1.0
 # For so long people must have been watched in a cell, or anywhere, to weigh as much as what was
 # thought before: of the whole floor, or by default.
 _CELL_S, _FLOOR_S = 5.0, 20.0
+# No more than that is remembered of a cell, and of the whole floor: things are moved about.
+_CELL_MEMORY_S, _FLOOR_MEMORY_S = 300.0, 3600.0
 _RAREST, _MOST_USUAL = 0.003, 0.97
 _MOST_SURELY = 0.98
 _WHOLLY_INSIDE = 0.95
@@ -76,9 +78,8 @@ class Scenery:
         parameters: TrackingParameters,
     ) -> None:
         """Takes in which of the people (N) the camera has found, and who of them surely exists."""
-        in_sight = (seen.detection / (1.0 - seen.behind)).clip(0.0, _MOST_SURELY)
         share = min(1.0, dt_s / parameters.existence_s)
-        odds = seen.behind / (1.0 - seen.behind) * (1.0 - in_sight) ** -share
+        odds = seen.behind / (1.0 - seen.behind) * (1.0 - seen.in_sight) ** -share
         behind = np.where(has_box, _RAREST, np.minimum(odds / (1.0 + odds), _MOST_SURELY))
         # Whoever stands behind others or half outside does not tell what things hide.
         tells = is_sure & (seen.inside > _WHOLLY_INSIDE)
@@ -98,7 +99,9 @@ class Scenery:
         return np.asarray(usual.clip(_RAREST, _MOST_USUAL))
 
     def _count(self, cell: Cell, watched_s: float, hidden_s: float) -> None:
-        before = self.cells.get(cell, (0.0, 0.0))
-        self.cells[cell] = before[0] + watched_s, before[1] + hidden_s
-        self.watched_s += watched_s
-        self.hidden_s += hidden_s
+        watched, hidden = self.cells.get(cell, (0.0, 0.0))
+        keep = min(1.0, _CELL_MEMORY_S / (watched + watched_s))
+        self.cells[cell] = keep * (watched + watched_s), keep * (hidden + hidden_s)
+        keep = min(1.0, _FLOOR_MEMORY_S / (self.watched_s + watched_s))
+        self.watched_s = keep * (self.watched_s + watched_s)
+        self.hidden_s = keep * (self.hidden_s + hidden_s)

@@ -93,6 +93,11 @@ class Visibility:
     detection: FloatArray
 
     @property
+    def in_sight(self) -> FloatArray:
+        """The chance (N,) that each would be detected if no thing hid them."""
+        return np.asarray((self.detection / (1.0 - self.behind)).clip(0.0, _MOST_DETECTION))
+
+    @property
     def feet_hidden(self) -> FloatArray:
         """The chance (N,) that a box ends above the feet."""
         return _FEET_HIDDEN + (1.0 - _FEET_HIDDEN) * _FEET_FIRST * self.hidden

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from plugins.errors import InvalidInputError
 from plugins.frames import Detections
 from plugins.tracking import Tracker, TrackingParameters
 from plugins.tracking.people import People
@@ -118,6 +119,43 @@ def test_a_box_shows_that_nothing_stands_before_somebody():
     scenery = Scenery("c1")
     watched(scenery, (2.5, 2.5), has_box=False)
     assert watched(scenery, (2.5, 2.5), has_box=True, sets=1, behind={"c1": 0.98}) < 0.01
+
+
+def test_a_shelf_that_is_taken_away_is_forgotten():
+    """However long it has stood there."""
+    scenery = Scenery("c1")
+    for _ in range(4):
+        watched(scenery, (2.5, 2.5), has_box=False, sets=1000)
+    assert usual(scenery, (2.5, 2.5)) > 0.9
+    watched(scenery, (2.5, 2.5), has_box=True, sets=6000)
+    assert usual(scenery, (2.5, 2.5)) < 0.2
+
+
+def test_who_comes_back_is_not_hidden_by_what_hid_them_when_they_left():
+    """A new place, and nothing known of it."""
+    people = People("seed")
+    person = people.begin(0)
+    person.behind, person.told, person.told_at_m = {"c1": 0.98}, {"c1": 3.0}, (2.5, 2.5)
+    people.place(person, np.array([7.5, 2.5, 1.7]), np.eye(3), 10**9, PARAMETERS)
+    assert (person.behind, person.told, person.told_at_m) == ({}, {}, None)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"behind_share": 0.0},
+        {"behind_share": 1.0},
+        {"behind_s": 0.0},
+        {"behind_m": 0.0},
+        {"still_m": -1.0},
+        {"still_evidence": -1.0},
+    ],
+    ids=str,
+)
+def test_settings_of_scenery_that_make_no_sense_are_refused(setting):
+    """By name."""
+    with pytest.raises(InvalidInputError, match=next(iter(setting))):
+        TrackingParameters(**setting)
 
 
 def test_what_is_learnt_of_the_room_survives_a_restart():

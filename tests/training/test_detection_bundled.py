@@ -82,7 +82,7 @@ def test_people_of_a_new_scene_are_found(detector):
 
 
 def test_the_shipped_model_is_small_and_says_where_it_comes_from():
-    """Version 1 is listed with its checksum, below 4 MB, a card beside it."""
+    """Version 1 is listed with its checksum, below 5 MB, a card beside it."""
     [shipped] = [
         model
         for model in list_models(PROJECT / "model_repository")
