@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import os
+import resource
 from pathlib import Path
 
 # Before anything imports numpy, as `spoton` does: on small matrices, threads only wait for cores.
@@ -40,7 +41,12 @@ structlog.configure(
 
 
 def pytest_configure() -> None:
-    """Adds PostgreSQL's own user, once: of two workers that miss it at once, one would fail."""
+    """Adds PostgreSQL's own user, once: of two workers that miss it at once, one would fail.
+
+    Allows as many open files as ``serve`` does: in tests its clients are in the same process.
+    """
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     if os.geteuid() == 0:
         ensure_user_exists("pgserver")
 
