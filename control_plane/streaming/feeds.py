@@ -100,8 +100,8 @@ class Feed:
 
     @property
     def is_done(self) -> bool:
-        """True when the task has ended and all clients were told."""
-        return self._task.done()
+        """True when it was stopped, or the task has ended and all clients were told."""
+        return self._is_stopped or self._task.done()
 
     @property
     def focus(self) -> dict[str, str]:

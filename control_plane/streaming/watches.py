@@ -65,7 +65,7 @@ class TaskWatch:
     @property
     def is_done(self) -> bool:
         """True when it has failed or was stopped."""
-        return self._task.done()
+        return self._is_stopped or self._task.done()
 
     def add(self, watcher: Watcher) -> None:
         """Looks at once, so that a newcomer need not wait."""

@@ -61,3 +61,17 @@ async def test_a_watch_that_fails_sends_all_away_and_whoever_comes_again_gets_an
             assert again is not feed
             assert again.watch is not watch
         await hub.close()
+
+
+@run_async
+async def test_whoever_comes_in_the_moment_of_a_failure_gets_a_feed_and_a_watch_that_go_on():
+    async with Redis.from_url(redis_url()) as redis:
+        hub = hub_over(redis, no_status)
+        with hub.subscribed("tracking", TASK, Outbox(1, 0)) as feed:
+            feed.fail()
+            with hub.subscribed("tracking", TASK, Outbox(1, 0)) as again:
+                assert again is not feed
+                again.watch.stop()
+                with hub.subscribed("frames", TASK, Outbox(1, 0)) as other:
+                    assert other.watch is not again.watch
+        await hub.close()
