@@ -58,7 +58,7 @@ WRITES: list[tuple[str, str, Any]] = [
 def test_a_service_that_goes_while_it_is_asked_is_503_or_does_without(
     tmp_path: Path, away: str
 ) -> None:
-    """Every operation with what it takes to succeed; afterwards all is as it was."""
+    """Every operation with what it takes to succeed; those that are refused change no table."""
     database, redis = postgres_url(), redis_url()
     with (
         CutLine(socket_of(database)) as to_database,
@@ -80,13 +80,16 @@ def test_a_service_that_goes_while_it_is_asked_is_503_or_does_without(
         line = to_database if away == "postgresql" else to_redis
         line.is_cut = True
         answers = {o.name: sent(app, headers, o, values) for o in operations}
-        line.is_cut = False
-        refused = {name for name, answer in answers.items() if is_refused(answer)}
+        refused = [o for o in operations if is_refused(answers[o.name])]
         if away == "postgresql":
-            assert contents(database) == before
             assert len(refused) > len(operations) / 2
         else:
-            assert "POST /api/v1/tracking/controls/{task_id}/play" in refused
+            assert "POST /api/v1/tracking/controls/{task_id}/play" in [o.name for o in refused]
+            before = contents(database)  # those that do without Redis have changed it
+            writes = [o for o in refused if o.method != "GET"]
+            assert all(is_refused(sent(app, headers, o, values)) for o in writes)
+        line.is_cut = False
+        assert contents(database) == before
         assert app.http.get("/api/v1/processing-tasks", headers=headers).status_code == 200
 
 
