@@ -23,6 +23,11 @@ from plugins.service_urls import without_password
             "a",
         ),
         ("postgresql://ann:a@db/spoton?password=b", "postgresql://ann@db/spoton", "a"),
+        (
+            "postgresql://ann@db/spoton?sslkey=/key&sslpassword=a",
+            "postgresql://ann@db/spoton?sslkey=/key",
+            None,
+        ),
     ],
 )
 def test_a_url_is_shown_without_its_password(url, shown, password):
@@ -30,7 +35,9 @@ def test_a_url_is_shown_without_its_password(url, shown, password):
     assert without_password(url) == (shown, password)
 
 
-@pytest.mark.parametrize("url", ["ann:secret@{}/spoton", "ann@{}/spoton?password=secret"])
+@pytest.mark.parametrize(
+    "url", ["ann:secret@{}/spoton", "ann@{}/spoton?password=secret&sslpassword=secret"]
+)
 def test_a_database_that_does_not_answer_is_named_without_its_password(url):
     """The message goes into the task's status, where every viewer reads it."""
     with socket.socket() as taken:

@@ -203,7 +203,10 @@ async def _empty(database_url: str) -> int:
 
 
 def _postgres_tool(name: str, major: int, database_url: str, *arguments: str) -> None:
-    """Runs a program of the PostgreSQL wheel; the password does not go into the process list."""
+    """Runs a program of the PostgreSQL wheel; the password does not go into the process list.
+
+    ``?sslpassword=`` is not passed on: the wheel is built without TLS, and opens no client's key.
+    """
     url, password = without_password(database_url)
     secrets = {} if password is None else {"PGPASSWORD": password}
     command = [str(tool_path(name, major)), f"--dbname={url}", *arguments]
