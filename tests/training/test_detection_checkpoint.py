@@ -23,8 +23,25 @@ def older(network):
 def test_a_checkpoint_of_another_shape_is_refused(widths, tmp_path):
     """In one line that names it and what to do, to go on from as to export."""
     torch.save(older(Detection(*widths)), tmp_path / "state.pt")
-    line = re.escape(str(tmp_path / "state.pt")) + r" does not fit .*: begin in another --work"
+    check_it_is_refused(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    """Empty, cut off anywhere, or something else."""
+    path = tmp_path / "state.pt"
+    torch.save(older(Detection()), path)
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:10], whole[: len(whole) // 2], bytes(100), b"hello"):
+        path.write_bytes(damaged)
+        check_it_is_refused(tmp_path)
+
+
+def check_it_is_refused(folder):
+    line = (
+        re.escape(str(folder / "state.pt"))
+        + r" is damaged or .*\(.*[\w']\): begin in another --work"
+    )
     for use in (load_trained, lambda folder: next(train(Recipe(folder, [], 200, 0.0), folder))):
         with pytest.raises(InvalidInputError) as refused:
-            use(tmp_path)
+            use(folder)
         assert re.fullmatch(line, str(refused.value))

@@ -1,9 +1,12 @@
 """People and rooms to learn from, and the parts of the training that need torch."""
 
+import re
+
 import numpy as np
 import pytest
 
 from homography.ground_plane import GroundPlane
+from plugins.errors import InvalidInputError
 from training.reidentification.crops import HEIGHT, WIDTH, render_scene
 from training.reidentification.dataset import Batch
 from training.reidentification.models import Model
@@ -115,3 +118,15 @@ def test_a_resumed_training_ends_as_if_it_had_not_been_broken_off(torch, tmp_pat
     assert [float(second.advance(batch)) for batch in batches[1:]] == pytest.approx(
         losses[1:], rel=1e-4
     )
+
+
+def test_a_checkpoint_that_is_damaged_or_older_is_refused_in_one_line(torch, tmp_path):
+    from training.reidentification.train import CHECKPOINT, Training  # noqa: PLC0415  # needs torch
+
+    older, path = Training(Recipe(), people=3), tmp_path / CHECKPOINT
+    older.save(tmp_path)
+    for content in (path.read_bytes(), path.read_bytes()[:1000], b""):
+        path.write_bytes(content)
+        with pytest.raises(InvalidInputError) as refused:
+            Training(Recipe(), people=2).resume(tmp_path)
+        assert re.fullmatch(rf"{re.escape(str(path))} is damaged or .*", str(refused.value))

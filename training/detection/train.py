@@ -7,7 +7,6 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from plugins.errors import InvalidInputError
+from training.checkpoints import fitting
 from training.detection.batches import SIZE_HW, Batches
 from training.detection.loss import Cells, Truth, cells_of, detection_loss
 from training.detection.network import Detection
@@ -81,7 +81,8 @@ class Trained:
 def train(recipe: Recipe, folder: Path) -> Iterator[str]:
     """Trains on, from ``folder/state.pt`` if that is there; yields a line after each round.
 
-    On a GPU if there is one. InvalidInputError for a checkpoint of another shape.
+    On a GPU if there is one. InvalidInputError for a checkpoint that is damaged or of another
+    shape.
     """
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -108,28 +109,16 @@ def train(recipe: Recipe, folder: Path) -> Iterator[str]:
 
 
 def load_trained(folder: Path) -> Trained:
-    """Of ``folder/state.pt``; InvalidInputError if there is none, or one of another shape."""
+    """Of ``folder/state.pt``; InvalidInputError if there is none, or a damaged or older one."""
     path = folder / "state.pt"
     if not path.is_file():
         raise InvalidInputError(f"{path} is missing: run python -m training.detection train")
     network = Detection()
-    with _fitting(path):
+    with fitting(path):
         stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(stored["mean"])
         taken = [stored[name] for name in (*_COUNTED, "seed", "machine")]
     return Trained(network.eval(), *taken)
-
-
-@contextmanager
-def _fitting(path: Path) -> Iterator[None]:
-    """What a checkpoint lacks, or has in another shape, as one line."""
-    try:
-        yield
-    except (KeyError, ValueError, RuntimeError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(":")
-        raise InvalidInputError(
-            f"{path} does not fit this version ({reason}): begin in another --work"
-        ) from error
 
 
 def _report(state: State, losses: Tensor, progress: float) -> str:
@@ -192,7 +181,7 @@ def _state(recipe: Recipe, folder: Path, device: torch.device) -> State:
         state.start = hashlib.sha256(recipe.start.read_bytes()).hexdigest()
     path = folder / "state.pt"
     if path.exists():
-        with _fitting(path):
+        with fitting(path):
             _take_over(state, torch.load(path, map_location=device, weights_only=True))
     if state.start:
         keep_statistics(network)

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from plugins.errors import InvalidInputError
+from training.checkpoints import fitting
 from training.reidentification.augment import augmented
 from training.reidentification.crops import Crops
 from training.reidentification.dataset import Batch, Sampler, centred
@@ -71,13 +72,17 @@ class Training:
         part.replace(folder / CHECKPOINT)
 
     def resume(self, folder: Path) -> None:
-        """Goes back to the checkpoint, if there is one."""
-        if not (folder / CHECKPOINT).exists():
+        """Goes back to the checkpoint, if there is one; InvalidInputError for one that is damaged
+        or of another shape.
+        """
+        path = folder / CHECKPOINT
+        if not path.exists():
             return
-        state = torch.load(folder / CHECKPOINT, map_location=self._device, weights_only=True)
-        self.step, self.seconds = state["step"], state["seconds"]
-        for name in ("network", "classifier", "average", "_optimizer"):
-            getattr(self, name).load_state_dict(state[name])
+        with fitting(path):
+            state = torch.load(path, map_location=self._device, weights_only=True)
+            self.step, self.seconds = state["step"], state["seconds"]
+            for name in ("network", "classifier", "average", "_optimizer"):
+                getattr(self, name).load_state_dict(state[name])
 
     def _state(self) -> dict[str, Any]:
         parts = ("network", "classifier", "average", "_optimizer")
