@@ -30,6 +30,7 @@ _OF_BODIES = (
     "is_real",
     "glimpses",
     "is_doubted",
+    "back_ns",
     "behind",
     "told",
     "told_at_m",

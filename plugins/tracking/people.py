@@ -29,6 +29,8 @@ class Person:
     the log-odds that there is such a person, by what the cameras should see of them and do see;
     ``is_real`` when that has once been certain, ``is_known`` when they have been shown.
     ``glimpses`` are the looks of the last seconds, ``is_doubted`` when they want another.
+    ``back_ns`` is when they were last found again, by place alone, after no
+    camera had seen them; -1 for never.
     ``behind`` is the chance, by camera, that something in the room hides them from it
     (``scenery.py``). While they are not real, ``told`` is what each camera has said for their
     existence at ``told_at_m``.
@@ -47,6 +49,7 @@ class Person:
     is_known: bool = False
     glimpses: list[Glimpse] = field(default_factory=list)
     is_doubted: bool = False
+    back_ns: int = -1
     behind: dict[str, float] = field(default_factory=dict)
     told: dict[str, float] = field(default_factory=dict)
     told_at_m: tuple[float, float] | None = None

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import gammaincinv
 
+from plugins.frames import NS_PER_S
 from plugins.tracking import kalman
 from plugins.tracking.appearance import log_likelihood
 from plugins.tracking.camera_plane import FloatArray
@@ -25,6 +26,9 @@ from plugins.tracking.swaps import follow
 from plugins.tracking.tracklets import Tracklet
 from plugins.tracking.trajectories import slowed
 from plugins.tracking.unmixing import unmix
+
+# Unseen for so long, whoever comes from there may be somebody else.
+_OUT_OF_SIGHT_NS = NS_PER_S // 2
 
 
 def gate(freedom: int, parameters: TrackingParameters) -> float:
@@ -81,6 +85,8 @@ def settle(
     )
     _correct(active, information, weighted, parameters)
     for row in {row for m in matched for row in m.people.tolist()}:
+        if state.time_ns - active[row].seen_ns >= _OUT_OF_SIGHT_NS:
+            active[row].back_ns = state.time_ns
         active[row].seen_ns = state.time_ns
     weigh_existence(active, views, matched, dt_s, parameters)
     learn_behind(state, views, where, matched, dt_s=dt_s, parameters=parameters)

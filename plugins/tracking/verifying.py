@@ -28,6 +28,10 @@ _LEAST_MOMENTS = 2
 _COMPARED = 16
 _UNLIKE = -0.5
 _CLEARLY = 4.0
+# So many moments must show somebody else before a person becomes one whom nobody knows yet.
+_STRANGE_MOMENTS = 3
+_LIKE_THE_OTHER = "has looked like this person lately, and not like the other"
+_LIKE_NOBODY = "has looked unlike the other lately, and like nobody known"
 
 
 def glimpse(state: IdentityState, parameters: TrackingParameters) -> None:
@@ -63,7 +67,9 @@ def verify(state: IdentityState, parameters: TrackingParameters) -> list[Identit
             continue
         other = _better(state, person, own, linked, parameters)
         if other is not None:
-            decisions += _exchange(state, person, other, linked)
+            decisions += _exchange(state, person, other, linked, _LIKE_THE_OTHER)
+        elif _is_a_stranger(state, person, parameters):
+            decisions += _exchange(state, person, _begin(state, person), linked, _LIKE_NOBODY)
     return decisions
 
 
@@ -110,13 +116,36 @@ def _better(
     return None
 
 
+def _is_a_stranger(state: IdentityState, person: Person, parameters: TrackingParameters) -> bool:
+    """Whether nothing seen of a person since they were out of sight looks like them: somebody else
+    came along. Who stays in sight may turn round or stand in bad light, and is the same.
+    """
+    since_ns = person.glimpses[0].time_ns
+    if not max(0, since_ns - int(_LATELY_S * NS_PER_S)) <= person.back_ns <= since_ns:
+        return False
+    looks = np.stack([g.vector for g in person.glimpses])
+    cosines = state.gallery.cosines(looks, [person.number])
+    if not (cosines < parameters.different_cosine).all():
+        return False
+    # More pictures will tell.
+    person.is_doubted = len({g.time_ns for g in person.glimpses}) < _STRANGE_MOMENTS
+    return not person.is_doubted
+
+
+def _begin(state: IdentityState, person: Person) -> Person:
+    """A person of whom nothing is known but that they exist as surely as ``person``."""
+    stranger = state.people.begin(state.time_ns)
+    stranger.existence, stranger.is_real = person.existence, person.is_real
+    return stranger
+
+
 def _exchange(
-    state: IdentityState, person: Person, other: Person, linked: set[int]
+    state: IdentityState, person: Person, other: Person, linked: set[int], reason: str
 ) -> list[IdentityDecision]:
     since_ns = person.glimpses[0].time_ns
     decisions = [
-        _corrected(state, person, other, since_ns),
-        _corrected(state, other, person, since_ns),
+        _corrected(state, person, other, since_ns, reason),
+        _corrected(state, other, person, since_ns, reason),
     ]
     metres_apart = other.number in linked
     state.exchange(person, other)
@@ -129,7 +158,9 @@ def _exchange(
     return decisions
 
 
-def _corrected(state: IdentityState, a: Person, b: Person, since_ns: int) -> IdentityDecision:
+def _corrected(
+    state: IdentityState, a: Person, b: Person, since_ns: int, reason: str
+) -> IdentityDecision:
     """What was taken for ``a`` is ``b``."""
     camera_id, track_id = state.seen_by(a.number)
     return IdentityDecision(
@@ -139,5 +170,5 @@ def _corrected(state: IdentityState, a: Person, b: Person, since_ns: int) -> Ide
         other_global_id=a.global_id,
         verdict="corrected",
         seconds=(state.time_ns - since_ns) / NS_PER_S,
-        reason="has looked like this person lately, and not like the other",
+        reason=reason,
     )

@@ -76,6 +76,31 @@ def test_who_looks_like_nobody_known_keeps_the_name():
     assert who(state, 0).number == 0
 
 
+def test_who_looks_like_nobody_known_after_being_out_of_sight_is_somebody_new():
+    """They came from where the other went; the other is lost, and the new one keeps the place."""
+    state = state_of(2)
+    who(state, 0).back_ns = round(0.4 * NS_PER_S)
+    assert see(state, 0.5, {0: 5}) == []
+    assert see(state, 1.0, {0: 5}) == []
+    assert who(state, 0).is_doubted
+    assert see(state, 1.5, {0: 5}) == ["corrected", "corrected"]
+    assert who(state, 0).number == 2
+    assert who(state, 0).mean[0] == pytest.approx(0.0)
+    assert who(state, 0).existence == pytest.approx(3.0)
+    assert state.people.persons[0].seen_ns <= 0.5 * NS_PER_S
+    assert see(state, 2.0, {0: 5}) == []
+
+
+def test_one_crop_like_the_person_keeps_the_name_after_being_out_of_sight():
+    """Not all that was seen is strange."""
+    state = state_of(2)
+    who(state, 0).back_ns = round(0.4 * NS_PER_S)
+    see(state, 0.5, {0: 0})
+    for k in range(5):
+        assert see(state, 0.5 * k + 1.0, {0: 5}) == []
+    assert who(state, 0).number == 0
+
+
 def test_a_picture_of_the_other_one_is_asked_for():
     """Whose name was taken has no new crop: both are in doubt until it is there."""
     state = state_of(2)
