@@ -100,9 +100,9 @@ class TaskWatch:
             glance = Glance(await self._read_status(self._task_id))
         except (DatabaseUnavailableError, TaskNotFoundError):
             return
-        for watcher in list(self.watchers):
-            watcher.notice(glance)
-        with suppress(RedisError):  # last: it may take seconds to say so when Redis hangs
+        with suppress(RedisError):
             if glance.is_replay:
                 await self._redis.set(watched_key(self._task_id), 1, ex=WATCHED_S)
             self.focus = await read_all_focus(self._redis, self._task_id)
+        for watcher in list(self.watchers):
+            watcher.notice(glance)
