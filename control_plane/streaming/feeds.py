@@ -94,6 +94,7 @@ class Feed:
         self._is_stopped = False
         self._status: tuple[str, object] | None = None
         self._said_at = 0.0
+        self._replay_heard_at = 0.0
         self._final: str | None = None
         self._task = asyncio.create_task(self._run())
         watch.add(self)
@@ -195,12 +196,16 @@ class Feed:
                     self._deliver_live(entry)
                 else:
                     self._newest_replay = entry
+                    if self._is_replaying:  # the watch was quicker: this set is still to be shown
+                        self._put(entry)
         self._positions = positions
 
     def _take(self, key: str, entry_id: bytes, fields: Fields) -> None:
         if key == self._live_key:
             self._deliver_live(self._entry(key, entry_id, fields))
-        elif self._stream.field in fields:
+            return
+        self._replay_heard_at = time.monotonic()
+        if self._stream.field in fields:
             self._is_replaying = True
             self._newest_replay = self._entry(key, entry_id, fields)
             self._put(self._newest_replay)
@@ -246,7 +251,12 @@ class Feed:
             self._say(glance.text)
 
     def _show(self, glance: Glance) -> None:
-        """Turns to a replay that has begun, and away from one whose process has died."""
+        """Turns to a replay that has begun, and away from one whose process has died.
+
+        What was asked before the replay was last heard of is out of date.
+        """
+        if glance.asked_at < self._replay_heard_at:
+            return
         if self._is_replaying and not glance.is_replay and not self._is_redis_away:
             self._end_replay("")
         elif glance.is_replay and not self._is_replaying:

@@ -1,6 +1,7 @@
 """How a task goes, asked once for all who watch it in this process, whatever they watch."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cached_property
@@ -25,10 +26,12 @@ WATCHED_S = 30
 
 
 class Glance:
-    """A task's state at one moment; its message is made at most once."""
+    """A task's state as it was asked for at ``asked_at`` (monotonic seconds); its message is made
+    at most once.
+    """
 
-    def __init__(self, view: TaskView) -> None:
-        self.view = view
+    def __init__(self, view: TaskView, asked_at: float) -> None:
+        self.view, self.asked_at = view, asked_at
         self.has_ended = view.status in TERMINAL_STATUSES
         self.is_replay = view.playback is not None and view.playback.mode == "replay"
 
@@ -96,13 +99,14 @@ class TaskWatch:
                 watcher.fail()
 
     async def _look(self) -> None:
+        asked_at = time.monotonic()
         try:
-            glance = Glance(await self._read_status(self._task_id))
+            glance = Glance(await self._read_status(self._task_id), asked_at)
         except (DatabaseUnavailableError, TaskNotFoundError):
             return
-        with suppress(RedisError):
+        for watcher in list(self.watchers):
+            watcher.notice(glance)
+        with suppress(RedisError):  # last: it may take seconds to say so when Redis hangs
             if glance.is_replay:
                 await self._redis.set(watched_key(self._task_id), 1, ex=WATCHED_S)
             self.focus = await read_all_focus(self._redis, self._task_id)
-        for watcher in list(self.watchers):
-            watcher.notice(glance)

@@ -4,8 +4,9 @@ import asyncio
 import json
 import socket
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -31,20 +32,25 @@ def opened(app: Running, task_id: str, kind: str = "tracking", query: str = "") 
     return connect(url, max_size=None, open_timeout=PATIENCE_S)
 
 
+def messages_of(client: ClientConnection) -> Iterator[str | bytes]:
+    """What arrives; TimeoutError when the message looked for has not come in PATIENCE_S."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while True:
+        yield client.recv(timeout=max(0.0, ends_at - time.monotonic()))
+
+
 def next_of(client: ClientConnection, kind: str) -> dict[str, Any]:
     """The next JSON message of a type; others are passed over."""
-    while True:
-        message = client.recv(timeout=PATIENCE_S)
-        if isinstance(message, str) and (decoded := json.loads(message))["type"] == kind:
-            return dict(decoded)
+    return next(
+        dict(decoded)
+        for message in messages_of(client)
+        if isinstance(message, str) and (decoded := json.loads(message))["type"] == kind
+    )
 
 
 def next_set(client: ClientConnection) -> bytes:
     """The next binary message."""
-    while True:
-        message = client.recv(timeout=PATIENCE_S)
-        if isinstance(message, bytes):
-            return message
+    return next(message for message in messages_of(client) if isinstance(message, bytes))
 
 
 def rest_of(client: ClientConnection) -> tuple[list[dict[str, Any]], int]:

@@ -1,14 +1,17 @@
 """How a task goes is asked once, for everybody who watches it in this process."""
 
 import asyncio
+from types import SimpleNamespace
 
 from redis.asyncio import Redis
 
 from control_plane.health.metrics import Metrics
 from control_plane.streaming.feeds import LiveHub
 from control_plane.streaming.outboxes import Closing, Outbox
+from control_plane.streaming.watches import TaskWatch
 from tests.control_plane.test_cancelling import no_status, run_async
 from tests.services import redis_url
+from tests.waiting import PATIENCE_S
 
 TASK = "a-task"
 
@@ -75,3 +78,31 @@ async def test_whoever_comes_in_the_moment_of_a_failure_gets_a_feed_and_a_watch_
                 with hub.subscribed("frames", TASK, Outbox(1, 0)) as other:
                     assert other.watch is not again.watch
         await hub.close()
+
+
+class HangingRedis:
+    """Never answers."""
+
+    async def hgetall(self, _key):
+        await asyncio.Event().wait()
+
+
+class Listener:
+    """A watcher that notes that it was told something."""
+
+    def __init__(self):
+        self.told = asyncio.Event()
+
+    def notice(self, _glance):
+        self.told.set()
+
+
+@run_async
+async def test_a_status_is_told_while_redis_hangs():
+    async def running(_task_id):
+        return SimpleNamespace(status="RUNNING", playback=None)
+
+    listener, watch = Listener(), TaskWatch(TASK, HangingRedis(), running)
+    watch.add(listener)
+    await asyncio.wait_for(listener.told.wait(), PATIENCE_S)
+    watch.stop()
