@@ -40,7 +40,8 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from training.detection.train import Recipe, train  # noqa: PLC0415  # the rest needs no torch
+    from training.detection.network import NECK  # noqa: PLC0415  # the rest needs no torch
+    from training.detection.train import Recipe, train  # noqa: PLC0415  # as above
 
     recipe = Recipe(
         _pictures(options),
@@ -48,6 +49,8 @@ def _train(options: argparse.Namespace) -> None:
         options.steps,
         options.minutes,
         options.start,
+        options.teacher,
+        options.neck or NECK,
         batch=options.batch,
         rate=options.rate,
         keep=options.keep,
@@ -121,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--steps", type=int, default=_STEPS)
     train.add_argument("--minutes", type=float, default=0.0, help="end after so long at the latest")
     train.add_argument("--start", type=Path, help="an exported model whose weights come first")
+    train.add_argument("--teacher", type=Path, help="an exported wider model to learn from")
+    train.add_argument("--neck", type=int, help="channels of pyramid and head, if not the usual")
     train.add_argument("--batch", type=int, default=8, help="samples of a step")
     train.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     train.add_argument(

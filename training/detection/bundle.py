@@ -29,6 +29,7 @@ def _made(trained: Trained, path: Path) -> Made:
         machine=trained.machine,
         seed=trained.seed,
         start=trained.start,
+        teacher=trained.teacher,
         size_hw=SIZE_HW,
         parameters=sum(weight.numel() for weight in trained.network.parameters()),
         file_bytes=path.stat().st_size,

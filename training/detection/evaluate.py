@@ -14,7 +14,12 @@ from training.detection.held_out import (
     random_scenes,
 )
 from training.detection.scoring import Answer, scored
-from training.detection.served import ServedDetector, frames_per_second, open_detectors
+from training.detection.served import (
+    ServedDetector,
+    frames_per_second,
+    frames_per_second_abreast,
+    open_detectors,
+)
 from training.detection.tables import Report, Table, as_markdown
 
 THRESHOLD = 0.3
@@ -41,9 +46,16 @@ def evaluate(
             models += open_detectors(test_data / "models", Path(folder), THREADS)
         found = list(_tables(models, environment, work, test_data, tell))
         frames = [held.frame for held in random_scenes(range(1_000_000, 1_000_005))]
-        speeds = tuple((model.name, frames_per_second(model, frames)) for model in models)
-    for name, speed in speeds:
-        tell(f"{name}: {speed:.0f} frames/s")
+        speeds = tuple(
+            (
+                model.name,
+                frames_per_second(model, frames),
+                frames_per_second_abreast(model, frames, THREADS),
+            )
+            for model in models
+        )
+    for name, one, two in speeds:
+        tell(f"{name}: {one:.0f} frames/s one at a time, {two:.0f} with {THREADS} under way")
     return Report(tuple(found), speeds)
 
 

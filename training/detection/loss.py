@@ -15,6 +15,8 @@ from training.detection.network import STRIDES
 
 _CELLS_EACH = 10
 _BOX_WEIGHT = 2.5
+_TAUGHT_SCORE_WEIGHT = 2.0
+_SEEN = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +96,19 @@ def detection_loss(raw: Tensor, truth: Truth, cells: Cells) -> tuple[Tensor, Ten
     box_loss = ((1 - giou) * wanted * truth.worth.gather(1, own)).sum()
     total = wanted.sum().clamp(min=1)
     return score_loss / total, _BOX_WEIGHT * box_loss / total
+
+
+def distillation_loss(raw: Tensor, taught: Tensor, cells: Cells) -> Tensor:
+    """How far the answers ``raw`` (N, C, 5) are from ``taught``, those of the better network: in
+    score everywhere, in place where it saw somebody (Hinton et al. 2015).
+    """
+    scores = taught[..., 4].sigmoid()
+    total = scores.sum().clamp(min=1)
+    score_loss = binary_cross_entropy_with_logits(raw[..., 4], scores, reduction="sum")
+    least = binary_cross_entropy_with_logits(taught[..., 4], scores, reduction="sum")
+    giou = generalised_iou(decoded(raw, cells), decoded(taught, cells))
+    box_loss = ((1 - giou) * scores * (scores > _SEEN)).sum()
+    return (_TAUGHT_SCORE_WEIGHT * (score_loss - least) + _BOX_WEIGHT * box_loss) / total
 
 
 def assigned(boxes: Tensor, logits: Tensor, truth: Truth, cells: Cells) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 STRIDES = (8, 16, 32)
 _PRIOR = 0.01
 _DEPTHS = (2, 4, 4)
+NECK = 48
 
 
 class Detection(nn.Module):
@@ -23,8 +24,9 @@ class Detection(nn.Module):
     strides, and the logit of its score. H and W are multiples of 32.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 128), neck: int = 64) -> None:
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 128), neck: int = NECK) -> None:
         super().__init__()
+        self.neck = neck
         stem, quarter, *deep = widths
         self.stem = nn.Sequential(_conv(3, stem, stride=2), _stage(stem, quarter, 1))
         ins = (quarter, *deep[:-1])
@@ -40,15 +42,23 @@ class Detection(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """See the class."""
-        rows = [self._cells(level) for level in self._pyramid(pictures)]
-        return torch.cat(rows, dim=1)
+        return self.answers(self.features(pictures))
 
-    def _pyramid(self, pictures: Tensor) -> list[Tensor]:
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        """What the pyramid is built of: maps of strides 8, 16 and 32."""
         features, deeper = [], self.stem(pictures)
         for stage in self.stages:
             deeper = stage(deeper)
             features.append(deeper)
         features[-1] = self.context(features[-1])
+        return features
+
+    def answers(self, features: list[Tensor]) -> Tensor:
+        """Cells (N, C, 5) of ``features``."""
+        rows = [self._cells(level) for level in self._pyramid(features)]
+        return torch.cat(rows, dim=1)
+
+    def _pyramid(self, features: list[Tensor]) -> list[Tensor]:
         levels: list[Tensor] = []
         for feature, lateral in zip(reversed(features), reversed(self.lateral), strict=True):
             level = lateral(feature)

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from plugins.errors import InvalidInputError
-from training.detection.network import STRIDES, Detection
+from training.detection.network import NECK, STRIDES, Detection
 
 Folded = tuple[Tensor, Tensor]
 
@@ -25,8 +25,10 @@ def network_from_onnx(path: Path) -> Detection:
     """
     if not path.is_file():
         raise InvalidInputError(f"there is no model {path} to start from")
-    network = Detection().eval()
-    convolutions, folded = _in_order(network), _folded(path)
+    folded = _folded(path)
+    # The last convolution reads the head's last channels, whatever the network's width.
+    network = Detection(neck=folded[-1][0].shape[1] if folded else NECK).eval()
+    convolutions = _in_order(network)
     ours = [tuple(one.weight.shape) for one in convolutions]
     if ours != [tuple(weight.shape) for weight, _ in folded]:
         raise InvalidInputError(f"{path} is no export of training/detection/network.py")

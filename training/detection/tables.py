@@ -16,10 +16,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``frames_per_s`` are of the fastest of sixty 720p frames on two threads, one at a time."""
+    """``frames_per_s`` of each model: of the fastest of sixty 720p frames on two threads, one at a
+    time; and of the best second with two under way, one thread each.
+    """
 
     tables: tuple[Table, ...]
-    frames_per_s: tuple[tuple[str, float], ...]
+    frames_per_s: tuple[tuple[str, float, float], ...]
 
 
 def as_markdown(one: Table) -> str:

@@ -1,4 +1,6 @@
-"""Training from random weights or from an export's; can be broken off and resumed."""
+"""Training from random weights, from an export's, or to answer as a wider network does; can be
+broken off and resumed.
+"""
 
 import copy
 import hashlib
@@ -17,19 +19,28 @@ from torch import Tensor, nn
 from plugins.errors import InvalidInputError
 from training.checkpoints import fitting
 from training.detection.batches import SIZE_HW, Batches
-from training.detection.loss import Cells, Truth, cells_of, detection_loss
-from training.detection.network import Detection
+from training.detection.loss import (
+    Cells,
+    Truth,
+    cells_of,
+    detection_loss,
+    distillation_loss,
+)
+from training.detection.narrowing import narrowed
+from training.detection.network import NECK, Detection
 from training.detection.start import keep_statistics, network_from_onnx
 
 _ROUND = 100
-_COUNTED = ("step", "samples", "seconds", "start", "pictures", "scenes")
+_COUNTED = ("step", "samples", "seconds", "start", "teacher", "pictures", "scenes")
+_TRUTH_BESIDE_TEACHER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """``seeds`` are the scenes to learn from. ``minutes`` ends the schedule early, 0 does not.
-    ``start`` is an exported model whose weights come first, None for random ones. ``rate`` is the
-    highest. ``keep`` is the share of the running mean of the weights that stays at each step.
+    ``start`` is an exported model whose weights come first, None for random ones; ``teacher`` one
+    that is thinned out to ``neck`` channels and learnt from, as ``narrowing`` has it. ``rate`` is
+    the highest. ``keep`` is the share of the running mean of the weights that stays at each step.
     ``workers`` processes make the samples.
     """
 
@@ -38,6 +49,8 @@ class Recipe:
     steps: int
     minutes: float
     start: Path | None = None
+    teacher: Path | None = None
+    neck: int = NECK
     batch: int = 8
     rate: float = 1.5e-3
     keep: float = 0.998
@@ -48,8 +61,9 @@ class Recipe:
 @dataclass(slots=True, eq=False)
 class State:
     """What a checkpoint holds; ``mean`` is the running mean of the weights, the better network.
-    ``start`` is the SHA-256 of the model it began with, "" for random weights; ``pictures`` and
-    ``scenes`` count what it learns from.
+    ``start`` is the SHA-256 of the model it began with, "" for random weights, ``teacher`` that of
+    the one it learns from, "" for none; ``pictures`` and ``scenes`` count what it learns from.
+    ``taught_by`` is the teacher itself, which no checkpoint holds.
     """
 
     network: Detection
@@ -59,8 +73,10 @@ class State:
     samples: int = 0
     seconds: float = 0.0
     start: str = ""
+    teacher: str = ""
     pictures: int = 0
     scenes: int = 0
+    taught_by: Detection | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +88,7 @@ class Trained:
     samples: int
     seconds: float
     start: str
+    teacher: str
     pictures: int
     scenes: int
     seed: int
@@ -88,7 +105,7 @@ def train(recipe: Recipe, folder: Path) -> Iterator[str]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     state = _state(recipe, folder, device)
     cells = cells_of(*SIZE_HW).to(device)
-    batches = Batches(recipe.pictures, recipe.seeds, recipe.batch, recipe.seed)
+    batches = _batches(recipe)
     state.pictures, state.scenes = batches.pictures, batches.scenes
     remaining = range(state.step, recipe.steps)
     began, losses = time.monotonic(), []
@@ -113,9 +130,9 @@ def load_trained(folder: Path) -> Trained:
     path = folder / "state.pt"
     if not path.is_file():
         raise InvalidInputError(f"{path} is missing: run python -m training.detection train")
-    network = Detection()
     with fitting(path):
         stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        network = Detection(neck=stored["mean"]["score.weight"].shape[1])
         network.load_state_dict(stored["mean"])
         taken = [stored[name] for name in (*_COUNTED, "seed", "machine")]
     return Trained(network.eval(), *taken)
@@ -132,17 +149,35 @@ def _report(state: State, losses: Tensor, progress: float) -> str:
 def _step(state: State, pictures: Tensor, truth: Truth, cells: Cells, keep: float) -> Tensor:
     """The losses (2,) of score and box."""
     network = state.network
-    # (N, H, W, 3) seen as (N, 3, H, W) is what "channels last" means in memory.
-    inputs = pictures.permute(0, 3, 1, 2).float().div_(255)
+    inputs = _inputs(pictures)
     with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
-        raw = network(inputs)
-    score, box = detection_loss(raw.float(), truth, cells)
+        if state.taught_by is None:
+            raw = network(inputs).float()
+        else:
+            raw, taught = _taught(network, state.taught_by, inputs)
+    score, box = detection_loss(raw, truth, cells)
+    loss = score + box
+    if state.taught_by is not None:
+        loss = _TRUTH_BESIDE_TEACHER * loss + distillation_loss(raw, taught, cells)
     state.optimiser.zero_grad()
-    (score + box).backward()
+    loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 10.0)
     state.optimiser.step()
     _follow(state.mean, network, min(keep, (1 + state.step) / (10 + state.step)))
     return torch.stack([score.detach(), box.detach()])
+
+
+def _inputs(pictures: Tensor) -> Tensor:
+    """(N, 3, H, W) 0..1 of (N, H, W, 3) 0..255, which in memory is torch's "channels last"."""
+    return pictures.permute(0, 3, 1, 2).float().div_(255)
+
+
+def _taught(student: Detection, teacher: Detection, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """What both say of the features that they share."""
+    with torch.no_grad():
+        features = teacher.features(inputs)
+        taught = teacher.answers(features)
+    return student.answers(features).float(), taught.float()
 
 
 @torch.no_grad()
@@ -171,21 +206,40 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
+def _batches(recipe: Recipe) -> Batches:
+    return Batches(recipe.pictures, recipe.seeds, recipe.batch, recipe.seed)
+
+
 def _state(recipe: Recipe, folder: Path, device: torch.device) -> State:
-    network = Detection() if recipe.start is None else network_from_onnx(recipe.start)
+    teacher = None if recipe.teacher is None else network_from_onnx(recipe.teacher)
+    network = _first_network(recipe, teacher)
     network = network.train().to(device, memory_format=torch.channels_last)
     mean = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=0.02)
-    state = State(network, mean, optimiser)
-    if recipe.start is not None:
-        state.start = hashlib.sha256(recipe.start.read_bytes()).hexdigest()
+    state = State(network, mean, optimiser, start=_sha256(recipe.start))
+    if teacher is not None:
+        state.taught_by = teacher.to(device, memory_format=torch.channels_last)
+        state.teacher = _sha256(recipe.teacher)
     path = folder / "state.pt"
     if path.exists():
         with fitting(path):
             _take_over(state, torch.load(path, map_location=device, weights_only=True))
-    if state.start:
+    if state.start or state.teacher:
         keep_statistics(network)
     return state
+
+
+def _first_network(recipe: Recipe, teacher: Detection | None) -> Detection:
+    if teacher is not None:
+        pictures, _ = _batches(recipe)[0]
+        return narrowed(teacher, _inputs(pictures), recipe.neck)
+    if recipe.start is not None:
+        return network_from_onnx(recipe.start)
+    return Detection(neck=recipe.neck)
+
+
+def _sha256(path: Path | None) -> str:
+    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _take_over(state: State, stored: dict[str, Any]) -> None:
