@@ -31,7 +31,7 @@ USUAL_DATABASE_URL = "postgresql://127.0.0.1:5432/spoton"
 USUAL_REDIS_URL = "redis://127.0.0.1:6379/0"
 REDIS_TIMEOUT_S = 5.0
 STREAM_READ_BYTES = 2**18
-MAX_STREAM_CONNECTIONS = 10_000
+MAX_REDIS_CONNECTIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,8 @@ def make_services(
     store = Store(settings.database_url or USUAL_DATABASE_URL)
     redis = connect_redis(settings, socket_timeout=REDIS_TIMEOUT_S)
     # The client's time limit for each step of a command makes reading a set dearer; feeds have one
-    # of their own. Each feed that waits holds a connection, and redis-py allows 100 if not told.
-    streams = connect_redis(
-        settings,
-        socket_timeout=None,
-        socket_read_size=STREAM_READ_BYTES,
-        max_connections=MAX_STREAM_CONNECTIONS,
-    )
+    # of their own.
+    streams = connect_redis(settings, socket_timeout=None, socket_read_size=STREAM_READ_BYTES)
     spare_redis = SpareRedis(redis)
     metrics = Metrics()
 
@@ -114,6 +109,9 @@ def connect_redis(settings: Settings, **options: Any) -> Redis:
     """A client that connects when it is first used."""
     return Redis.from_url(
         settings.redis_url or USUAL_REDIS_URL,
+        # Each feed that waits and each request under way holds one; told nothing, redis-py allows
+        # 100 and fails whoever comes then.
+        max_connections=MAX_REDIS_CONNECTIONS,
         socket_connect_timeout=2.0,
         # Reading a set of pictures takes a third less than with RESP3.
         protocol=2,
