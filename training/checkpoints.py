@@ -5,7 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from plugins.errors import InvalidInputError
+
+_UNFIT = (
+    KeyError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    pickle.UnpicklingError,
+    msgspec.DecodeError,
+)
 
 
 @contextmanager
@@ -15,7 +26,7 @@ def fitting(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except _UNFIT as error:
         # The first sentence: torch's next one advises to trust the file.
         reason = f"{type(error).__name__}: {error}".splitlines()[0].partition(". ")[0].rstrip(": ")
         raise InvalidInputError(

@@ -130,3 +130,18 @@ def test_a_checkpoint_that_is_damaged_or_older_is_refused_in_one_line(torch, tmp
         with pytest.raises(InvalidInputError) as refused:
             Training(Recipe(), people=2).resume(tmp_path)
         assert re.fullmatch(rf"{re.escape(str(path))} is damaged or .*", str(refused.value))
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"recipe": {"steps": "many"}}', b"", b"\xff"])
+def test_a_record_of_a_run_that_is_damaged_or_older_is_refused_in_one_line(
+    torch, tmp_path, content
+):
+    from training.reidentification.train import (  # noqa: PLC0415  # needs torch
+        CHECKPOINT,
+        load_run,
+    )
+
+    (tmp_path / CHECKPOINT).touch()
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"run\.json is damaged or .*begin in another"):
+        load_run(tmp_path)

@@ -152,7 +152,8 @@ def load_run(folder: Path) -> tuple[Run, Training]:
         raise InvalidInputError(
             f"{folder} holds no training: run python -m training.reidentification train"
         )
-    run = msgspec.json.decode((folder / _RUN).read_bytes(), type=Run)
+    with fitting(folder / _RUN):
+        run = msgspec.json.decode((folder / _RUN).read_bytes(), type=Run)
     training = Training(run.recipe, run.people)
     training.resume(folder)
     return run, training
