@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from plugins.errors import InvalidModelError
 
 PREFIX = "spoton/"
+TURNED = "turned/"
+"""Between PREFIX and the name of weights whose channels were reversed."""
 OLDEST_OPSET = 11
 CONTRACT_NAMES = frozenset({"boxes", "scores", "labels", "embeddings"})
 Dims = Sequence[int | str | None]
@@ -112,7 +114,7 @@ def replace_input(
     """Put a uint8 [batch, 3, H, W] RGB input called ``name`` before the source's only input.
 
     ``mean`` and ``std`` are in 0..255, in the source's own channel order; without them the source
-    takes pixel values as they are.
+    takes pixel values as they are. Channels are reversed in the weights where that can be done.
     """
     old = real_inputs(model)[0]
     picture = name
@@ -127,7 +129,9 @@ def replace_input(
     source_name = _free_input_name(model, old.name, name)
     # First of all: TensorRT takes uint8 pictures only where a Cast follows at once.
     picture = step("Cast", [picture], "pixels", to=TensorProto.FLOAT)
-    if reverse_channels:
+    if reverse_channels and _turn_weights(model, source_name):
+        mean, std = (None if values is None else values[::-1] for values in (mean, std))
+    elif reverse_channels:
         picture = step("Gather", [picture, integers(model, 2, 1, 0)], "channels", axis=1)
     if mean is not None:
         picture = step("Sub", [picture, _per_channel(model, "mean", mean)], "centred")
@@ -144,6 +148,22 @@ def replace_input(
     del model.graph.input[:]
     value = helper.make_tensor_value_info(name, TensorProto.UINT8, ["batch", 3, *size_hw])
     model.graph.input.extend([value, *weights])
+
+
+def _turn_weights(model: onnx.ModelProto, name: str) -> bool:
+    """Makes the convolutions that read ``name`` take its channels the other way round; False, and
+    nothing is changed, if anything else reads it, or a convolution without weights of its own.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    readers = [node for node in model.graph.node if name in node.input]
+    for node in readers:
+        is_grouped = any(one.name == "group" and one.i != 1 for one in node.attribute)
+        if node.op_type != "Conv" or node.input[1] not in weights or is_grouped:
+            return False
+    for node in readers:
+        turned = numpy_helper.to_array(weights[node.input[1]])[:, ::-1]
+        node.input[1] = constant(model, f"{TURNED}{node.input[1]}", np.ascontiguousarray(turned))
+    return bool(readers)
 
 
 def _free_input_name(model: onnx.ModelProto, old: str, new: str) -> str:

@@ -1,13 +1,15 @@
 """Training on from an exported model. Needs torch, which stands in .venv-train alone."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is in .venv-train alone: make train-setup")
 
 from plugins.errors import InvalidInputError  # noqa: E402  # after the skip
-from training.detection.export import YoloxForm, export  # noqa: E402
+from tests.triton_fixtures import empty_repository  # noqa: E402
+from training.detection.export import YoloxForm, export, install  # noqa: E402
 from training.detection.network import Detection  # noqa: E402
 from training.detection.start import keep_statistics, network_from_onnx  # noqa: E402
 
@@ -43,6 +45,16 @@ def test_the_network_answers_as_the_export_it_starts_from(learnt, tmp_path):
 
     assert np.ptp(np.log(expected[..., 4])) > 0.1
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_it_starts_from_an_installed_model_too(learnt, tmp_path):
+    """The import has turned the first weights from BGR to RGB."""
+    path = install(learnt, SIZE_HW, empty_repository(tmp_path / "repository")) / "model.onnx"
+    assert "Gather" not in {n.op_type for n in onnx.load(path).graph.node[:3]}
+    pictures = torch.rand(2, 3, *SIZE_HW)
+    with torch.no_grad():
+        expected, found = learnt(pictures), network_from_onnx(path)(pictures)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_another_networks_file_is_refused(tmp_path):

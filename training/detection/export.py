@@ -1,5 +1,6 @@
 """From weights to version 1 of the model repository, by the import that any foreign model takes."""
 
+import copy
 import shutil
 import tempfile
 import warnings
@@ -22,14 +23,16 @@ class YoloxForm(nn.Module):
 
     def __init__(self, network: Detection) -> None:
         super().__init__()
-        self.network = network
+        self.network = copy.deepcopy(network)
+        with torch.no_grad():
+            self.network.stem[0][0].weight.mul_(1 / 255)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """See the class."""
-        raw = self.network(pictures * (1 / 255))
+        raw = self.network(pictures)
         offset, log_size, logit = raw.split((2, 2, 1), dim=2)
         score = logit.sigmoid()
-        return torch.cat([offset, log_size.clamp(-4, 6), score, 0 * score + 1], dim=2)
+        return torch.cat([offset, log_size.clamp(-4, 6), score, torch.ones_like(score)], dim=2)
 
 
 def export(network: Detection, size_hw: tuple[int, int], path: Path) -> None:

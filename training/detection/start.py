@@ -7,12 +7,14 @@ convolution and a normalisation that changes nothing but adds the bias; it must 
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from plugins.errors import InvalidInputError
+from plugins.inference.graph_surgery import PREFIX, TURNED
 from training.detection.network import NECK, STRIDES, Detection
 
 Folded = tuple[Tensor, Tensor]
@@ -86,7 +88,10 @@ def _normalisations(network: Detection) -> dict[nn.Conv2d, nn.BatchNorm2d]:
 
 
 def _folded(path: Path) -> list[Folded]:
-    """Weight and bias of each convolution in the file's order, shared ones once."""
+    """Weight and bias of each convolution in the file's order, shared ones once; the first one's
+    as the network has it: for channels in the order BGR, which the import may have turned, and
+    for 0..1 instead of 0..255.
+    """
     graph = onnx.load(str(path)).graph
     stored = {one.name: one for one in graph.initializer}
     names = dict.fromkeys(
@@ -94,5 +99,8 @@ def _folded(path: Path) -> list[Folded]:
         for node in graph.node
         if node.op_type == "Conv" and all(name in stored for name in node.input[1:])
     )
-    pairs = [tuple(numpy_helper.to_array(stored[name]).copy() for name in own) for own in names]
+    pairs = [[numpy_helper.to_array(stored[name]).copy() for name in own] for own in names]
+    if pairs:
+        turn = -1 if next(iter(names))[0].startswith(PREFIX + TURNED) else 1
+        pairs[0][0] = np.ascontiguousarray(255 * pairs[0][0][:, ::turn])
     return [(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in pairs]
