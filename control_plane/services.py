@@ -31,7 +31,7 @@ USUAL_DATABASE_URL = "postgresql://127.0.0.1:5432/spoton"
 USUAL_REDIS_URL = "redis://127.0.0.1:6379/0"
 REDIS_TIMEOUT_S = 5.0
 STREAM_READ_BYTES = 2**18
-MAX_REDIS_CONNECTIONS = 10_000
+MAX_CONNECTIONS, MAX_STREAM_CONNECTIONS = 1_000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,13 @@ def make_services(
     store = Store(settings.database_url or USUAL_DATABASE_URL)
     redis = connect_redis(settings, socket_timeout=REDIS_TIMEOUT_S)
     # The client's time limit for each step of a command makes reading a set dearer; feeds have one
-    # of their own.
-    streams = connect_redis(settings, socket_timeout=None, socket_read_size=STREAM_READ_BYTES)
+    # of their own, and hold a connection each while they wait.
+    streams = connect_redis(
+        settings,
+        socket_timeout=None,
+        socket_read_size=STREAM_READ_BYTES,
+        max_connections=MAX_STREAM_CONNECTIONS,
+    )
     spare_redis = SpareRedis(redis)
     metrics = Metrics()
 
@@ -109,14 +114,12 @@ def connect_redis(settings: Settings, **options: Any) -> Redis:
     """A client that connects when it is first used."""
     return Redis.from_url(
         settings.redis_url or USUAL_REDIS_URL,
-        # Each feed that waits and each request under way holds one; told nothing, redis-py allows
-        # 100 and fails whoever comes then.
-        max_connections=MAX_REDIS_CONNECTIONS,
         socket_connect_timeout=2.0,
         # Reading a set of pictures takes a third less than with RESP3.
         protocol=2,
         # The default makes every request wait while Redis is away. Once more for a connection that
         # has been closed meanwhile, not where an answer was waited for in vain.
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        **options,
+        # Told nothing, redis-py allows 100 and fails whoever comes then.
+        **{"max_connections": MAX_CONNECTIONS} | options,
     )

@@ -112,9 +112,10 @@ async def read_task(store: Store, redis: SpareRedis, task_id: str) -> TaskView:
         live = _progress(await progress)
         if live is None:
             raise
-        return _view(task_id, "", live.status, live, None, is_live=True)
-    view = task_view(row, _progress(await progress))
-    has_ended = row.status in TERMINAL_STATUSES
+        view, status = _view(task_id, "", live.status, live, None, is_live=True), live.status
+    else:
+        view, status = task_view(row, _progress(await progress)), row.status
+    has_ended = status in TERMINAL_STATUSES
     return msgspec.structs.replace(view, playback=await _playback(playback, has_ended=has_ended))
 
 

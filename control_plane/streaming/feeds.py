@@ -209,20 +209,21 @@ class Feed:
             self._is_replaying = True
             self._newest_replay = self._entry(key, entry_id, fields)
             self._put(self._newest_replay)
-        else:
-            self._end_replay(fields.get(b"over", b"").decode())
+            return
+        if error := fields.get(b"over", b"").decode():
+            self._say(error_message(self._task_id, "replay_failed", error))
+        self._turn_to_live()
+        self._newest_replay = None
 
     def _deliver_live(self, entry: Data) -> None:
         self._newest = entry
         if not self._is_replaying:
             self._put(entry)
 
-    def _end_replay(self, error: str) -> None:
-        if error:
-            self._say(error_message(self._task_id, "replay_failed", error))
+    def _turn_to_live(self) -> None:
         if self._is_replaying and self._newest is not None:
             self._put(self._newest)
-        self._is_replaying, self._newest_replay = False, None
+        self._is_replaying = False
 
     def _put(self, entry: Data) -> None:
         for outbox in self.outboxes:
@@ -251,14 +252,15 @@ class Feed:
             self._say(glance.text)
 
     def _show(self, glance: Glance) -> None:
-        """Turns to a replay that has begun, and away from one whose process has died.
+        """Turns to a replay that has begun, and away from one whose process has died, or of which
+        nothing is known while services are away: then its last set is shown again afterwards.
 
         What was asked before the replay was last heard of is out of date.
         """
         if glance.asked_at < self._replay_heard_at:
             return
         if self._is_replaying and not glance.is_replay and not self._is_redis_away:
-            self._end_replay("")
+            self._turn_to_live()
         elif glance.is_replay and not self._is_replaying:
             self._is_replaying = True
             if self._newest_replay is not None:  # it may stand still for long

@@ -93,3 +93,15 @@ async def test_news_from_before_a_replays_first_set_do_not_end_it():
         assert await scene.shown() == b"replayed too"
         scene.glance("live")  # its process has died
         assert await scene.shown() == b"unseen"
+
+
+@run_async
+async def test_a_set_that_stands_still_is_shown_again_when_its_replay_was_lost_sight_of():
+    """While services are away, playback is not known."""
+    async with watched((frames_stream, b"live"), (replay_frames_stream, b"standing")) as scene:
+        scene.glance("replay")
+        assert await scene.shown() == b"standing"
+        scene.glance("live")
+        assert await scene.shown() == b"live"
+        scene.glance("replay")
+        assert await scene.shown() == b"standing"
