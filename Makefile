@@ -52,7 +52,7 @@ bench: bench-pipeline bench-live bench-identity bench-storage bench-api ## All m
 bench-pipeline: setup ## The whole path against its floor and a hand-written one (needs SPOTON_TEST_DATA)
 	@$(PYTHON) -m benchmarks.pipeline
 
-bench-live: setup ## Live fan-out: 200 clients, a stalled and a slow one, a bare server beside it
+bench-live: setup ## Live fan-out: 200 clients, a stalled and a slow one, bare servers beside it
 	@$(PYTHON) -m benchmarks.live
 
 bench-identity: setup ## Matching a crowd, searching 100,000 persons, an hour of footage

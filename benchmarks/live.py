@@ -1,4 +1,4 @@
-"""Live fan-out: many clients in other processes, a stalled and a slow one, and a bare server.
+"""Live fan-out: many clients in other processes, a stalled and a slow one, and bare servers.
 
 ``python -m benchmarks.live`` serves generated sets of four 720p pictures at 10 sets a second from a
 real control plane over a real Redis and PostgreSQL, and prints one JSON object on the last line.
@@ -27,7 +27,12 @@ import redis
 import simplejpeg
 import websockets
 
-from benchmarks.bare_websocket import serve_bare
+from benchmarks.bare_websocket import (
+    bare_server,
+    connected,
+    echo_cpu_per_megabyte,
+    serve_bare,
+)
 from benchmarks.processor_time import of_process
 from plugins.media_time import to_rfc3339
 from plugins.messages import frames_stream, tracks_stream
@@ -116,17 +121,21 @@ class Server:
         }
 
     def processor(self, clients: int, seconds: float) -> Figures:
-        """Processor seconds per delivered megabyte, here and from a bare broadcast server on the
-        same WebSocket library; both receive the sets over a local socket.
+        """Processor seconds per delivered megabyte: here, and from two bare servers on the same
+        WebSocket library. One echoes what its clients send, so that it also receives every
+        megabyte; one reads each set once from a local socket, as we do, and broadcasts it.
         """
         _, cpu, received = self._pictures(clients, seconds)
         own = cpu / (received / 1e6)
         message = self._message(0)
-        bare = bare_cpu_per_megabyte(message, clients, seconds)
+        echo = echo_cpu_per_megabyte(message, clients, seconds, SETS_PER_S)
+        broadcast = broadcast_cpu_per_megabyte(message, clients, seconds)
         return {
             "cpu_ms_per_mb": round(own * 1e3, 3),
-            "bare_cpu_ms_per_mb": round(bare * 1e3, 3),
-            "ratio": round(own / bare, 3),
+            "echo_cpu_ms_per_mb": round(echo * 1e3, 3),
+            "broadcast_cpu_ms_per_mb": round(broadcast * 1e3, 3),
+            "ratio_to_echo": round(own / echo, 3),
+            "ratio_to_broadcast": round(own / broadcast, 3),
         }
 
     def _pictures(
@@ -318,34 +327,21 @@ def slow_client(port: int, task_id: str, seconds: float) -> None:
             time.sleep(0.05)
 
 
-def bare_cpu_per_megabyte(message: bytes, clients: int, seconds: float) -> float:
+def broadcast_cpu_per_megabyte(message: bytes, clients: int, seconds: float) -> float:
     """Of a server that reads the set from a local socket and broadcasts it, nothing else."""
     port, source = free_port(), free_port()
-    process = multiprocessing.Process(target=serve_bare, args=(port, source), daemon=True)
-    process.start()
-    try:
+    with bare_server(serve_bare, port, source) as pid:
         feed = connected(source)
         connected(port).close()
         with listening(f"ws://127.0.0.1:{port}", clients, seconds) as collect:
-            cpu, start = cpu_seconds(process.pid or 0), time.monotonic()
+            cpu, start = cpu_seconds(pid), time.monotonic()
             for index in range(round(seconds * SETS_PER_S)):
                 time.sleep(max(start + index / SETS_PER_S - time.monotonic(), 0))
                 feed.sendall(struct.pack("<I", len(message)) + message)
             time.sleep(0.5)
-            cpu = cpu_seconds(process.pid or 0) - cpu
+            cpu = cpu_seconds(pid) - cpu
             _, received = collect()
         return cpu / (received / 1e6)
-    finally:
-        process.kill()  # asked politely it would wait for its clients to leave
-        process.join()
-
-
-def connected(port: int) -> socket.socket:
-    for _ in range(200):
-        with suppress(OSError):
-            return socket.create_connection(("127.0.0.1", port))
-        time.sleep(0.05)
-    raise RuntimeError(f"nothing listens on port {port}")
 
 
 def figures_of(latencies: Sequence[float]) -> dict[str, float]:
