@@ -158,7 +158,8 @@ def _turn_weights(model: onnx.ModelProto, name: str) -> bool:
     readers = [node for node in model.graph.node if name in node.input]
     for node in readers:
         is_grouped = any(one.name == "group" and one.i != 1 for one in node.attribute)
-        if node.op_type != "Conv" or node.input[1] not in weights or is_grouped:
+        is_plain = node.op_type == "Conv" and node.domain in ("", "ai.onnx") and not is_grouped
+        if not is_plain or node.input[1] not in weights:
             return False
     for node in readers:
         turned = numpy_helper.to_array(weights[node.input[1]])[:, ::-1]

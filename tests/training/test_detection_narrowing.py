@@ -21,7 +21,11 @@ WIDE = NECK + 16
 
 @pytest.fixture
 def teacher():
-    torch.manual_seed(3)
+    return learnt(3)
+
+
+def learnt(seed):
+    torch.manual_seed(seed)
     network = Detection(neck=WIDE)
     torch.nn.init.normal_(network.score.weight, std=2.0)
     network.train()(torch.rand(4, 3, *SIZE_HW))
@@ -82,14 +86,29 @@ def test_pyramid_and_head_learn_and_the_rest_stays(teacher, pictures, tmp_path):
     model = tmp_path / "wide.onnx"
     export(teacher, SIZE_HW, model)
     work = tmp_path / "work"
+    heads = []
     for steps in (1, 2):
         [line] = train(Recipe(pictures, [0], steps, 0.0, teacher=model, batch=1), work)
         assert line.startswith(f"step {steps} ")
+        stored = torch.load(work / "state.pt", weights_only=True)
+        heads.append(stored["network"]["head.0.0.weight"])
+    assert not torch.equal(*heads)
     trained = load_trained(work)
     assert (trained.steps, trained.samples, trained.network.neck) == (2, 2, NECK)
     first, last = teacher.stem[0][0].weight, trained.network.stem[0][0].weight
     folded = teacher.stem[0][1].weight / (teacher.stem[0][1].running_var + 1e-5).sqrt()
     torch.testing.assert_close(last, first * folded[:, None, None, None], rtol=1e-4, atol=1e-6)
-    stored = torch.load(work / "state.pt", weights_only=True)
-    untrained = narrowed(teacher, torch.rand(1, 3, *SIZE_HW), NECK)
-    assert not torch.equal(stored["network"]["head.0.0.weight"], untrained.head[0][0].weight)
+
+
+def test_it_goes_on_with_the_same_teacher_alone(teacher, pictures, tmp_path):
+    """Otherwise the card would name one who did not teach it all."""
+    model, other, work = tmp_path / "wide.onnx", tmp_path / "other.onnx", tmp_path / "work"
+    export(teacher, SIZE_HW, model)
+    export(learnt(4), SIZE_HW, other)
+    list(train(Recipe(pictures, [0], 1, 0.0, teacher=model, batch=1), work))
+    for recipe in (
+        Recipe(pictures, [0], 2, 0.0, batch=1),
+        Recipe(pictures, [0], 2, 0.0, teacher=other, batch=1),
+    ):
+        with pytest.raises(InvalidInputError, match="begun with another --start or --teacher"):
+            list(train(recipe, work))

@@ -57,6 +57,29 @@ def test_it_starts_from_an_installed_model_too(learnt, tmp_path):
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
+def test_it_starts_from_an_earlier_export_too(learnt, tmp_path):
+    """Those scaled the pictures themselves, before weights for 0..1."""
+    path = tmp_path / "earlier.onnx"
+    torch.onnx.export(
+        Scaling(learnt).eval(), (torch.zeros(1, 3, *SIZE_HW),), str(path), dynamo=False
+    )
+    pictures = torch.rand(2, 3, *SIZE_HW)
+    with torch.no_grad():
+        expected, found = learnt(pictures), network_from_onnx(path)(pictures)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+class Scaling(torch.nn.Module):
+    """Pictures 0..255."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures):
+        return self.network(pictures * (1 / 255))
+
+
 def test_another_networks_file_is_refused(tmp_path):
     """One line that names the file, instead of half a network."""
     export(Detection((8, 16, 32, 64, 64)), SIZE_HW, tmp_path / "other.onnx")

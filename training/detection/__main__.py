@@ -12,6 +12,7 @@ import msgspec
 
 from homography.environment import Environment, load_environments
 from plugins.errors import SpotOnError
+from training.checkpoints import fitting
 from training.detection.card import CARD_FILE, MADE_FILE, Made, model_card
 from training.detection.pictures import render_scenes
 from training.randomised.pictures import SHOPS_FROM
@@ -70,7 +71,8 @@ def _export(options: argparse.Namespace) -> None:
 def _card(options: argparse.Namespace) -> None:
     from training.detection.evaluate import evaluate  # noqa: PLC0415  # needs GStreamer
 
-    made = msgspec.json.decode((options.work / MADE_FILE).read_bytes(), type=Made)
+    with fitting(options.work / MADE_FILE):
+        made = msgspec.json.decode((options.work / MADE_FILE).read_bytes(), type=Made)
     report = evaluate(_BUNDLED, _demo(), options.work, options.test_data, _say)
     (_BUNDLED.parent / CARD_FILE).write_text(model_card(made, report), encoding="utf-8")
 
@@ -123,9 +125,14 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="from the last checkpoint on; needs torch")
     train.add_argument("--steps", type=int, default=_STEPS)
     train.add_argument("--minutes", type=float, default=0.0, help="end after so long at the latest")
-    train.add_argument("--start", type=Path, help="an exported model whose weights come first")
-    train.add_argument("--teacher", type=Path, help="an exported wider model to learn from")
-    train.add_argument("--neck", type=int, help="channels of pyramid and head, if not the usual")
+    first = train.add_mutually_exclusive_group()
+    first.add_argument("--start", type=Path, help="an exported model whose weights come first")
+    first.add_argument("--teacher", type=Path, help="an exported wider model to learn from")
+    train.add_argument(
+        "--neck",
+        type=int,
+        help="channels of pyramid and head, if not the usual or those of --start",
+    )
     train.add_argument("--batch", type=int, default=8, help="samples of a step")
     train.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     train.add_argument(

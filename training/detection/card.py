@@ -32,7 +32,7 @@ def _start(made: Made) -> str:
     """A row of its own where training went on from an older model, or learnt from one."""
     rows = [
         (made.start, "start | version 1 before it"),
-        (made.teacher, "teacher | the wider network before it, thinned out"),
+        (made.teacher, "teacher | a wider network, thinned out"),
     ]
     return "".join(
         f"\n| {what}, SHA-256 {sha256[:12]}…; `docs/training.md` |"

@@ -1,8 +1,9 @@
 """A detector with a narrower pyramid and head, cut out of a wider one.
 
-Of each layer's channels those are kept that carry most to the layers that read them. What then
-learns to answer as the wider one does (``distillation_loss``) is the pyramid and the head alone:
-whatever comes before them stays as it is.
+Of each layer's channels those are kept that are loudest by what their readers make of them: the
+energy of the signal, summed over the layers that read it, times that of their weights for it. What
+then learns to answer as the wider one does (``distillation_loss``) is the pyramid and the head
+alone: whatever comes before them stays as it is.
 """
 
 from typing import TypeAlias

@@ -87,7 +87,7 @@ def frames_per_second_abreast(
     detector: ServedDetector, frames: Sequence[Frame], callers: int
 ) -> float:
     """With so many frames under way at any time, each on a thread of its own: the best of some
-    rounds of a second, the first of which warms up.
+    rounds of a second.
     """
     alone = ServedDetector.load(detector.name, detector.path)
 

@@ -87,6 +87,14 @@ def _normalisations(network: Detection) -> dict[nn.Conv2d, nn.BatchNorm2d]:
     }
 
 
+def _scale(graph: onnx.GraphProto) -> int:
+    """What the first weights must be multiplied by for pictures of 0..1: earlier files scale the
+    pictures before them.
+    """
+    first = next(k for k, node in enumerate(graph.node) if node.op_type == "Conv")
+    return 1 if any(node.op_type == "Mul" for node in graph.node[:first]) else 255
+
+
 def _folded(path: Path) -> list[Folded]:
     """Weight and bias of each convolution in the file's order, shared ones once; the first one's
     as the network has it: for channels in the order BGR, which the import may have turned, and
@@ -102,5 +110,5 @@ def _folded(path: Path) -> list[Folded]:
     pairs = [[numpy_helper.to_array(stored[name]).copy() for name in own] for own in names]
     if pairs:
         turn = -1 if next(iter(names))[0].startswith(PREFIX + TURNED) else 1
-        pairs[0][0] = np.ascontiguousarray(255 * pairs[0][0][:, ::turn])
+        pairs[0][0] = np.ascontiguousarray(_scale(graph) * pairs[0][0][:, ::turn])
     return [(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in pairs]

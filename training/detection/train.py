@@ -223,7 +223,14 @@ def _state(recipe: Recipe, folder: Path, device: torch.device) -> State:
     path = folder / "state.pt"
     if path.exists():
         with fitting(path):
-            _take_over(state, torch.load(path, map_location=device, weights_only=True))
+            stored = torch.load(path, map_location=device, weights_only=True)
+            given = (state.start, state.teacher)
+            _take_over(state, stored)
+        if (state.start, state.teacher) != given:
+            raise InvalidInputError(
+                f"{path} was begun with another --start or --teacher: give the same again, or "
+                "begin in another --work"
+            )
     if state.start or state.teacher:
         keep_statistics(network)
     return state
