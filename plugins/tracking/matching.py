@@ -1,7 +1,7 @@
 """What is known of each tracklet: whom it shows, how surely, and what it looks like."""
 
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -72,11 +72,11 @@ def crowded(boxes_xyxy: FloatArray) -> FloatArray:
 def prior(links: list[Link], numbers: list[int], parameters: TrackingParameters) -> FloatArray:
     """Log-likelihood ratio (N, M) that tracklets (M) show people ``numbers`` (N), places apart."""
     column = {number: i for i, number in enumerate(numbers)}
-    ratios = np.zeros((len(links), len(numbers)))
+    told = chain.from_iterable(map(one.appearance.get, numbers, repeat(0.0)) for one in links)
+    shape = (len(links), len(numbers))
+    ratios = np.fromiter(told, np.float64, shape[0] * shape[1]).reshape(shape)
+    ratios *= np.array([link.fade for link in links]).reshape(-1, 1)
     for j, link in enumerate(links):
-        if link.appearance:
-            told = map(link.appearance.get, numbers, repeat(0.0))
-            ratios[j] = np.fromiter(told, np.float64, len(numbers)) * link.fade
         if link.person in column:
             ratios[j, column[link.person]] += link.trust * parameters.stay_bonus
     return ratios.T

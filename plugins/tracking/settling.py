@@ -51,14 +51,14 @@ def settle(
     numbers = [p.number for p in active]
     ratios = _compared(state, looks, numbers, parameters)
     sights, where = [], Whereabouts.of(active, dt_s, parameters)
+    # A person who may not exist gets no box that one who surely does could have had.
+    handicap = np.clip([p.existence for p in active], -2.0, None)[:, None]
     for view in views:
         links = _links(state, view)
         doubt(links, view.boxes_xyxy, dt_s, parameters)
         _look(view, links, looks, ratios)
         bias = state.biases.setdefault(view.camera_id, np.zeros(EDGES))
-        odds = prior(links, numbers, parameters)
-        # A person who may not exist gets no box that one who surely does could have had.
-        odds += np.clip([p.existence for p in active], -2.0, None)[:, None]
+        odds = prior(links, numbers, parameters) + handicap
         usual = np.array([parameters.detection, parameters.hidden_loss])
         detection = state.detection.setdefault(view.camera_id, usual)
         scenery = state.scenery.setdefault(view.camera_id, Scenery(view.camera_id))
@@ -83,7 +83,7 @@ def settle(
         dt_s=dt_s,
         parameters=parameters,
     )
-    _correct(active, information, weighted, parameters)
+    _correct(active, mean, cov, information, weighted, parameters=parameters)
     for row in {row for m in matched for row in m.people.tolist()}:
         if state.time_ns - active[row].seen_ns >= _OUT_OF_SIGHT_NS:
             active[row].back_ns = state.time_ns
@@ -151,11 +151,14 @@ def _alike(
 
 def _correct(
     active: list[Person],
+    mean: FloatArray,
+    cov: FloatArray,
     information: FloatArray,
     weighted: FloatArray,
+    *,
     parameters: TrackingParameters,
 ) -> None:
-    mean, cov = kalman.fuse(*stacked(active), information, weighted)
+    mean, cov = kalman.fuse(mean, cov, information, weighted)
     mean = slowed(mean, parameters.max_speed_mps)
     for row, person in enumerate(active):
         person.mean, person.cov = mean[row], cov[row]
@@ -180,7 +183,9 @@ def _assign(
     for row, tracklet in enumerate(view.tracklets):
         link = state.link(view.camera_id, tracklet.track_id)
         if row in number_of:
-            decisions.append(_take(state, view, row, number=number_of[row], ratio=ratio_of[row]))
+            decisions.append(
+                _take(state, view, row, link, number=number_of[row], ratio=ratio_of[row])
+            )
         elif link.person is not None and state.people.persons[link.person].has_place:
             link.strained_s += dt_s
             if link.strained_s >= parameters.split_after_s or link.person in taken:
@@ -199,9 +204,8 @@ def _free_unseen(state: IdentityState, view: View, taken: set[int]) -> None:
 
 
 def _take(
-    state: IdentityState, view: View, row: int, *, number: int, ratio: float
+    state: IdentityState, view: View, row: int, link: Link, *, number: int, ratio: float
 ) -> IdentityDecision | None:
-    link = state.link(view.camera_id, view.tracklets[row].track_id)
     before = link.person
     link.join(number)
     if before == number:
