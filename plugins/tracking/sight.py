@@ -18,9 +18,9 @@ from plugins.tracking.parameters import TrackingParameters
 EDGES = 4
 MIDDLE, HEAD, WIDTH, FOOT = range(EDGES)
 # Standard deviations as shares of the person's height in the picture.
-_EDGE_SIGMA = np.array([0.055, 0.04, 0.08, 0.05])
+_EDGE_SIGMA = np.array([0.04, 0.04, 0.08, 0.06])
 # What is added to them where somebody nearer hides the whole person.
-HIDDEN_SIGMA = np.array([0.12, 0.08, 0.2, 0.1])
+HIDDEN_SIGMA = np.array([0.04, 0.02, 0.05, 0.06])
 _LEAST_SIGMA_PX = 1.5
 _BORDER_SHARE = 0.006
 # A cut edge lies anywhere beyond the border; the middle and the width only lose some precision.
