@@ -54,22 +54,19 @@ def begin_people(
 def reconsider(
     state: IdentityState, views: list[View], parameters: TrackingParameters
 ) -> list[IdentityDecision]:
-    """People begun lately may turn out to be lost ones once good pictures of them are there."""
+    """People begun lately may turn out to be lost ones with every new picture of them."""
     decisions: list[IdentityDecision] = []
-    limit_ns = int(parameters.recognise_s * NS_PER_S)
+    young = _newly_pictured(state, parameters)
+    if not young:
+        return decisions
     lost = _lost(state)
-    done: set[int] = set()
     for view in views:
         for row, tracklet in enumerate(view.tracklets):
             person = state.person_of(view.camera_id, tracklet.track_id)
-            if person is None or person.number in done or person.born_ns == state.time_ns:
+            look = None if person is None else state.gallery.mean(person.number)
+            if person is None or look is None or person.number not in young:
                 continue
-            if state.time_ns - person.born_ns > limit_ns:
-                continue
-            look = state.gallery.mean(person.number)
-            if look is None:
-                continue
-            done.add(person.number)
+            young.remove(person.number)
             until_ns = person.born_ns + int(_DOUBLED_S * NS_PER_S)
             early = {n: p for n, p in lost.items() if p.seen_ns <= until_ns}
             found = _recognised(
@@ -99,6 +96,16 @@ def reconsider(
                 )
             )
     return decisions
+
+
+def _newly_pictured(state: IdentityState, parameters: TrackingParameters) -> set[int]:
+    """Numbers of those begun lately, but not now, of whom this set has a picture."""
+    now_ns, since_ns = state.time_ns, state.time_ns - int(parameters.recognise_s * NS_PER_S)
+    return {
+        number
+        for number, p in state.people.persons.items()
+        if since_ns <= p.born_ns < now_ns and p.glimpses and p.glimpses[-1].time_ns == now_ns
+    }
 
 
 def _ripe(

@@ -1,9 +1,9 @@
 """Whose box is whose: one decision over all cameras of a set.
 
-Every camera's boxes are matched with the predicted people (one Hungarian assignment each); then
-each camera is decided again, given what all the others found, until nothing changes: coordinate
-ascent on the joint likelihood. Missed, hidden and false boxes enter through the chance of detection
-and a uniform density of boxes that are nobody's (Bar-Shalom & Li 1995, section 6.2).
+Every camera's boxes are matched with the predicted people (one Hungarian assignment each); then all
+cameras are decided again, each given what the others have found, until nothing changes. Missed,
+hidden and false boxes enter through the chance of detection and a uniform density of boxes that are
+nobody's (Bar-Shalom & Li 1995, section 6.2).
 """
 
 from dataclasses import dataclass
@@ -36,6 +36,8 @@ _ROBUST = 6.0
 # A box that ends above the feet ends anywhere within this share of the person's height.
 _HIDDEN_SPAN = 0.5
 _NOTHING = 1e4
+# The log-likelihood ratio of pairs that nothing speaks for.
+_FAR_APART = -100.0
 _ABSURD_PX = 1e6
 _LOG_SQRT_2_PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -82,18 +84,6 @@ class _Sights:
             np.stack([sight.bias for sight in sights]),
             np.stack([sight.detection for sight in sights]),
             np.stack([sight.behind for sight in sights]),
-        )
-
-    def only(self, k: int, sight: Sight) -> "_Sights":
-        """Those of one camera, ``sight``."""
-        boxes, one, own = self.boxes, slice(k, k + 1), slice(len(sight.boxes))
-        return _Sights(
-            optics((sight.plane,)),
-            Boxes(boxes.edges_px[one, own], boxes.is_cut[one, own], boxes.foot_px2[one, own]),
-            self.prior[one, :, own],
-            self.bias[one],
-            self.detection[one],
-            self.behind[one],
         )
 
 
@@ -161,19 +151,15 @@ def match_jointly(
     if not sights:
         return []
     together = _Sights.of(sights)
-    each = [together.only(k, sight) for k, sight in enumerate(sights)]
-    projected = project(people, together.cameras)
-    seen = visibility(projected, together.cameras, together.detection, together.behind)
+    shown = project(people, together.cameras)
+    seen = visibility(shown, together.cameras, together.detection, together.behind)
+    scale = max(1.0, parameters.correlation_s / max(dt_s, 1e-3))
 
-    def match(
-        sights: _Sights, seen: Visibility, projected: Projected, people: FloatArray, cov: FloatArray
-    ) -> list[Matched]:
-        expected = expect(projected, sights.bias, seen.hidden, parameters)
-        scale = max(1.0, parameters.correlation_s / max(dt_s, 1e-3))
+    def match(people: FloatArray, cov: FloatArray, shown: Projected) -> list[Matched]:
         return _match(
-            sights,
+            together,
             seen,
-            expected,
+            expect(shown, together.bias, seen.hidden, parameters),
             people,
             cov,
             max_squared=max_squared,
@@ -181,16 +167,13 @@ def match_jointly(
             box_space=parameters.box_space,
         )
 
-    matched = match(together, seen, projected, people, cov)
+    matched = match(people, cov, shown)
     precision = np.asarray(np.linalg.inv(cov), np.float64)
     vector = (precision @ people[..., None])[..., 0]
     for _ in range(_SWEEPS):
-        before = list(matched)
-        for k, one in enumerate(each):
-            others = [m for i, m in enumerate(matched) if i != k]
-            given, given_cov = _given(precision, vector, others)
-            shown = project(given, one.cameras)
-            (matched[k],) = match(one, seen.of(slice(k, k + 1)), shown, given, given_cov)
+        before = matched
+        given, given_cov = _given(precision, vector, before)
+        matched = match(given, given_cov, project(given, together.cameras))
         if all(_is_same(a, b) for a, b in zip(before, matched, strict=True)):
             break
     return matched
@@ -201,15 +184,15 @@ def _is_same(a: Matched, b: Matched) -> bool:
 
 
 def _given(
-    precision: FloatArray, vector: FloatArray, others: list[Matched]
+    precision: FloatArray, vector: FloatArray, matched: list[Matched]
 ) -> tuple[FloatArray, FloatArray]:
-    """People (N, 4) and their covariances when the ``others`` are right."""
-    total, weighted = precision.copy(), vector.copy()
-    for m in others:
-        total += m.information
-        weighted += m.weighted
+    """For each camera, people (K, N, 4) and their covariances when all the others are right."""
+    information = np.stack([m.information for m in matched])
+    weighted = np.stack([m.weighted for m in matched])
+    total = precision + information.sum(axis=0) - information
+    pull = vector + weighted.sum(axis=0) - weighted
     cov = np.asarray(np.linalg.inv(total), np.float64)
-    return (cov @ weighted[..., None])[..., 0], cov
+    return (cov @ pull[..., None])[..., 0], cov
 
 
 def _match(
@@ -223,10 +206,20 @@ def _match(
     noise_scale: float,
     box_space: float,
 ) -> list[Matched]:
-    """What each camera has of ``people`` (N, 4), given their covariances (N, 4, 4)."""
+    """What each camera has of ``people``, given their covariances: (N, 4) and (N, 4, 4), or others
+    in each camera (K, N, 4) and (K, N, 4, 4).
+    """
     e = misfit(sights.boxes, expected, sights.cameras)
     np.copyto(e, _ABSURD_PX, where=np.isnan(e))
-    fit = _fit(e, sights.boxes.foot_px2, cov, expected, seen=seen, box_space=box_space)
+    fit = _fit(
+        e,
+        sights.boxes.foot_px2,
+        cov,
+        expected,
+        seen=seen,
+        max_squared=max_squared,
+        box_space=box_space,
+    )
     gain = np.where(fit.squared <= max_squared, fit.ratio + sights.prior, -np.inf)
     pairs = [assign(one, 0.0) for one in gain]
     cameras = np.repeat(np.arange(len(pairs)), [len(rows) for rows, _ in pairs])
@@ -234,9 +227,10 @@ def _match(
     e, J = e[cameras, rows, :, columns], expected.J[cameras, rows]
     R = noise_scale * _noise(sights.boxes, expected, fit, (cameras, rows, columns))
     by = J.swapaxes(1, 2) @ np.linalg.inv(R)
-    target = e[..., None] + J @ people[rows][..., None]
-    information = np.zeros((len(pairs), len(people), EDGES, EDGES))
-    weighted = np.zeros((len(pairs), len(people), EDGES))
+    people = np.broadcast_to(people, (len(pairs), *people.shape[-2:]))
+    target = e[..., None] + J @ people[cameras, rows][..., None]
+    weighted = np.zeros(people.shape)
+    information = np.zeros((*people.shape, EDGES))
     information[cameras, rows] = by @ J
     weighted[cameras, rows] = (by @ target)[..., 0]
     residual = e / expected.size_px[cameras, rows, None]
@@ -278,6 +272,7 @@ def _fit(
     expected: Expected,
     *,
     seen: Visibility,
+    max_squared: float,
     box_space: float,
 ) -> Fit:
     """Of misfits (K, N, 4, M) in pixels. A box either ends at the feet, or anywhere above them.
@@ -285,26 +280,33 @@ def _fit(
     ``foot_px2`` (K, M) is as in ``sight.py``.
     """
     J, cov = expected.J, cov.copy()
-    diagonal(cov)[:, :2] += expected.floor_m2
+    diagonal(cov)[..., :2] += expected.floor_m2
     S = J @ cov @ J.swapaxes(-1, -2)
     diagonal(S)[:] += expected.sigma2_px
     white = np.asarray(np.linalg.inv(np.linalg.cholesky(S)), np.float64)
     z = white @ e
     # Densities are per edge and person's height, so that near and far people compare.
     log_scale = np.log(diagonal(white) * expected.size_px[..., None]) - _LOG_SQRT_2_PI
-    squared = (z[..., :FOOT, :] ** 2).sum(axis=2)
-    # The bottom is the last edge, so that its own noise widens its whitened misfit alone.
-    wider = 1.0 + foot_px2[:, None] * white[..., FOOT, FOOT, None] ** 2
-    z_foot = z[..., FOOT, :]
-    z2_foot = z_foot**2 / wider
-    feet_hidden = seen.feet_hidden
-    known = log_scale[..., FOOT] + np.log(1.0 - feet_hidden)
-    at_feet = known[..., None] - 0.5 * (z2_foot + np.log(wider))
-    above = np.log(feet_hidden / _HIDDEN_SPAN)[..., None]
-    # No further below the feet than one standard deviation.
-    lower = np.logaddexp(at_feet, np.where(z_foot < np.sqrt(wider), above, -np.inf))
-    feet_seen = np.exp(at_feet - lower)
     odds = box_space + np.log(seen.detection / (1.0 - seen.detection))
     upper = odds + log_scale[..., :FOOT].sum(axis=-1)
-    ratio = upper[..., None] - 0.5 * squared + lower
-    return Fit(ratio, squared + feet_seen * z2_foot, feet_seen)
+    known = log_scale[..., FOOT] + np.log(1.0 - seen.feet_hidden)
+    above = np.log(seen.feet_hidden / _HIDDEN_SPAN)
+    squared = (z[..., :FOOT, :] ** 2).sum(axis=2)
+    # Most pairs are too far apart, whatever their feet say.
+    limit = np.maximum(max_squared, 2.0 * (upper + np.logaddexp(known, above)))
+    fit = Fit(
+        np.full(squared.shape, _FAR_APART), np.full(squared.shape, np.inf), np.zeros(squared.shape)
+    )
+    near = k, n, m = np.nonzero(squared <= limit[..., None])
+    # The bottom is the last edge, so that its own noise widens its whitened misfit alone.
+    wider = 1.0 + foot_px2[k, m] * white[k, n, FOOT, FOOT] ** 2
+    z_foot = z[k, n, FOOT, m]
+    z2_foot = z_foot**2 / wider
+    at_feet = known[k, n] - 0.5 * (z2_foot + np.log(wider))
+    # No further below the feet than one standard deviation.
+    lower = np.logaddexp(at_feet, np.where(z_foot < np.sqrt(wider), above[k, n], -np.inf))
+    feet_seen = np.exp(at_feet - lower)
+    fit.ratio[near] = upper[k, n] - 0.5 * squared[near] + lower
+    fit.squared[near] = squared[near] + feet_seen * z2_foot
+    fit.feet_seen[near] = feet_seen
+    return fit

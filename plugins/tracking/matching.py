@@ -1,7 +1,7 @@
 """What is known of each tracklet: whom it shows, how surely, and what it looks like."""
 
 from dataclasses import dataclass, field
-from itertools import chain, repeat
+from itertools import repeat
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from plugins.tracking.vector_pool import Vectors
 _CROWDED_PER_IOU = 3.0
 _SWAP_LIKELY = 0.5
 _OVERLAP_S = 0.3
+# Of which less than this is left, what was seen says nothing any more.
+_FAINT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,11 @@ def crowded(boxes_xyxy: FloatArray) -> FloatArray:
 def prior(links: list[Link], numbers: list[int], parameters: TrackingParameters) -> FloatArray:
     """Log-likelihood ratio (N, M) that tracklets (M) show people ``numbers`` (N), places apart."""
     column = {number: i for i, number in enumerate(numbers)}
-    told = chain.from_iterable(map(one.appearance.get, numbers, repeat(0.0)) for one in links)
-    shape = (len(links), len(numbers))
-    ratios = np.fromiter(told, np.float64, shape[0] * shape[1]).reshape(shape)
-    ratios *= np.array([link.fade for link in links]).reshape(-1, 1)
+    ratios = np.zeros((len(links), len(numbers)))
     for j, link in enumerate(links):
+        if link.appearance and link.fade >= _FAINT:
+            ratios[j] = list(map(link.appearance.get, numbers, repeat(0.0)))
+            ratios[j] *= link.fade
         if link.person in column:
             ratios[j, column[link.person]] += link.trust * parameters.stay_bonus
     return ratios.T

@@ -13,7 +13,7 @@ from plugins.tracking.camera_plane import FloatArray
 from plugins.tracking.identity_state import IdentityState, Pair, View
 from plugins.tracking.joint import Matched
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.people import Person, stacked
+from plugins.tracking.people import Person, pairs_within, stacked
 from plugins.tracking.results import IdentityDecision
 
 _TWO_BOXES = 2.5
@@ -58,11 +58,9 @@ def merge_people(
 
 def _close(active: list[Person], time_ns: int, within_m: float) -> list[Pair]:
     """Rows of people seen in this set who are near each other."""
-    seen = np.array([p.seen_ns == time_ns for p in active], dtype=bool)
-    mean, _ = stacked(active)
-    gap = np.linalg.norm(mean[:, None, :2] - mean[None, :, :2], axis=2)
-    near = np.triu(gap <= within_m, 1) & seen[:, None] & seen[None]
-    return [(int(a), int(b)) for a, b in np.argwhere(near)]
+    a, b = pairs_within(stacked(active)[0], within_m)
+    seen = [p.seen_ns == time_ns for p in active]
+    return [(i, j) for i, j in zip(a.tolist(), b.tolist(), strict=True) if seen[i] and seen[j]]
 
 
 def _pair(a: Person, b: Person) -> Pair:

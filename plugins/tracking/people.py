@@ -7,6 +7,7 @@ import numpy as np
 
 from plugins.frames import NS_PER_S
 from plugins.tracking import trajectories
+from plugins.tracking.assignment import IntArray
 from plugins.tracking.camera_plane import FloatArray
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.vector_pool import Vectors
@@ -111,6 +112,14 @@ class People:
         for number in gone:
             del self.persons[number]
         return gone
+
+
+def pairs_within(mean: FloatArray, within_m: float) -> tuple[IntArray, IntArray]:
+    """Rows (Q,) and (Q,) of means (N, 6) that are no further apart, the smaller row first."""
+    x, y = mean[:, 0], mean[:, 1]
+    squared_m2 = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
+    a, b = np.nonzero(squared_m2 <= within_m**2)
+    return a[a < b], b[a < b]
 
 
 def stacked(persons: list[Person]) -> tuple[FloatArray, FloatArray]:

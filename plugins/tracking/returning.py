@@ -4,15 +4,13 @@ In the middle of a well-seen room people do not begin. Once a new person is cert
 chance that a lost one has walked there is held against the chance that somebody arrived.
 """
 
-import math
-
 import numpy as np
 
 from plugins.frames import NS_PER_S
 from plugins.tracking.camera_plane import FloatArray
 from plugins.tracking.identity_state import IdentityState
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.people import Person
+from plugins.tracking.people import Person, stacked
 from plugins.tracking.results import IdentityDecision
 
 _TURN_S = 1.0
@@ -27,19 +25,22 @@ def take_back(state: IdentityState, parameters: TrackingParameters) -> list[Iden
     decisions: list[IdentityDecision] = []
     for person in _young(state, parameters):
         person.is_known = True
-        odds = {
-            p.number: _log_odds(p, person, parameters)
+        lost = [
+            p
             for p in state.lost(_LOST_S)
             if p.is_known
             and p.has_place
             and p.born_ns < person.born_ns
             # Two who were seen at once for long are two.
             and p.seen_ns <= person.born_ns + _OVERLAP_S * NS_PER_S
-        }
-        best = max(odds, key=lambda n: (odds[n], -n), default=None)
-        if best is None or odds[best] < 0 or _looks_different(state, best, person, parameters):
+        ]
+        if not lost:
             continue
-        decisions.append(_taken_back(state, state.people.persons[best], person, odds[best]))
+        odds = _log_odds(lost, person, parameters)
+        best = lost[int(odds.argmax())]
+        if odds.max() < 0 or _looks_different(state, best.number, person, parameters):
+            continue
+        decisions.append(_taken_back(state, best, person, float(odds.max())))
     return decisions
 
 
@@ -56,30 +57,30 @@ def _young(state: IdentityState, parameters: TrackingParameters) -> list[Person]
     ]
 
 
-def _log_odds(lost: Person, new: Person, parameters: TrackingParameters) -> float:
-    """That ``lost`` has become ``new``, against an arrival anywhere."""
-    gap_s = max(0.0, (new.time_ns - lost.time_ns) / NS_PER_S)
+def _log_odds(lost: list[Person], new: Person, parameters: TrackingParameters) -> FloatArray:
+    """That each of ``lost`` (N,) has become ``new``, against an arrival anywhere."""
+    mean, cov = stacked(lost)
+    times_ns = np.array([p.time_ns for p in lost])
+    gap_s = np.maximum(0, new.time_ns - times_ns) / NS_PER_S
     # Velocity forgets itself in a while (an Ornstein-Uhlenbeck walk).
     drift_s2 = 2 * _TURN_S * (gap_s - _TURN_S * (1 - np.exp(-gap_s / _TURN_S)))
-    place = (
-        lost.cov[:2, :2]
-        + new.cov[:2, :2]
-        + np.eye(2) * (parameters.walking_speed_mps**2 * drift_s2 + parameters.position_bias_m**2)
-    )
-    size = lost.cov[_SIZE, _SIZE] + new.cov[_SIZE, _SIZE] + np.diag([0.03**2, 0.05**2])
-    same = _log_density(lost.mean[:2] - new.mean[:2], place)
-    same += _log_density(lost.mean[_SIZE] - new.mean[_SIZE], size)
+    spread_m2 = parameters.walking_speed_mps**2 * drift_s2 + parameters.position_bias_m**2
+    place = cov[:, :2, :2] + new.cov[:2, :2] + np.eye(2) * spread_m2[:, None, None]
+    size = cov[:, _SIZE, _SIZE] + new.cov[_SIZE, _SIZE] + np.diag([0.03**2, 0.05**2])
+    same = _log_density(mean[:, :2] - new.mean[:2], place)
+    same += _log_density(mean[:, _SIZE] - new.mean[_SIZE], size)
     anybody = _log_density(np.zeros(2), 2 * _SIZE_SPREAD + new.cov[_SIZE, _SIZE])
-    return same - anybody - float(np.log(parameters.arrivals_per_m2))
+    return np.asarray(same - anybody - np.log(parameters.arrivals_per_m2))
 
 
-def _log_density(residual: FloatArray, cov: FloatArray) -> float:
+def _log_density(residual: FloatArray, cov: FloatArray) -> FloatArray:
+    """Gaussian, of residuals (..., 2) under covariances (..., 2, 2)."""
     # By hand: libraries take long for two by two.
-    a, b, _, d = map(float, cov.ravel())
-    x, y = map(float, residual)
+    a, b, d = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1]
+    x, y = residual[..., 0], residual[..., 1]
     determinant = a * d - b * b
     squared = (d * x * x - 2 * b * x * y + a * y * y) / determinant
-    return -0.5 * squared - 0.5 * math.log((2 * math.pi) ** 2 * determinant)
+    return np.asarray(-0.5 * squared - 0.5 * np.log((2 * np.pi) ** 2 * determinant))
 
 
 def _looks_different(

@@ -15,7 +15,7 @@ import numpy as np
 from plugins.tracking import kalman
 from plugins.tracking.camera_plane import FloatArray
 from plugins.tracking.parameters import TrackingParameters
-from plugins.tracking.people import Person, stacked
+from plugins.tracking.people import Person, pairs_within, stacked
 from plugins.tracking.sight import EDGES
 from plugins.tracking.trajectories import predict
 
@@ -97,7 +97,6 @@ def follow(
 
 def _near(active: list[Person], mean: FloatArray, within_m: float) -> list[list[int]]:
     """Rows of pairs who could be taken for each other, the smaller number first."""
-    gap = np.linalg.norm(mean[:, None, :2] - mean[None, :, :2], axis=2)
-    number = np.array([p.number for p in active])
-    near = (gap <= within_m) & (number[:, None] < number[None])
-    return [[int(a), int(b)] for a, b in np.argwhere(near)]
+    a, b = pairs_within(mean, within_m)
+    near = zip(a.tolist(), b.tolist(), strict=True)
+    return [[i, j] if active[i].number < active[j].number else [j, i] for i, j in near]

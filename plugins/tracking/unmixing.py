@@ -14,6 +14,7 @@ from plugins.tracking import kalman
 from plugins.tracking.assignment import IntArray
 from plugins.tracking.camera_plane import BoolArray, FloatArray
 from plugins.tracking.joint import Matched, Sight
+from plugins.tracking.people import pairs_within
 
 _MOST_CAMERAS = 5
 _NEAR_M = 1.0
@@ -28,8 +29,7 @@ def unmix(
     """``matched`` with the boxes of near people exchanged where that is likelier. People are
     predicted as ``mean`` (N, 6) and ``cov`` (N, 6, 6).
     """
-    gap = np.linalg.norm(mean[:, None, :2] - mean[None, :, :2], axis=2)
-    a, b = np.nonzero(np.triu(gap <= _NEAR_M, 1))
+    a, b = pairs_within(mean, _NEAR_M)
     if not len(a):
         return matched
     ways = _ways(len(matched))

@@ -56,12 +56,8 @@ def verify(state: IdentityState, parameters: TrackingParameters) -> list[Identit
     """Exchanges people who lately look like others, with those."""
     linked = state.linked()
     decisions: list[IdentityDecision] = []
-    for person in list(state.people.persons.values()):
-        if not person.glimpses or person.glimpses[-1].time_ns != state.time_ns:
-            continue
-        person.is_doubted = False
-        if len({g.time_ns for g in person.glimpses}) < _LEAST_MOMENTS:
-            continue
+    for person in _suspects(state, parameters):
+        # An exchange of another one may have cleared them.
         own = float(_evidence(state, person, [person.number], parameters)[0])
         if np.isnan(own) or own > _UNLIKE:
             continue
@@ -73,6 +69,29 @@ def verify(state: IdentityState, parameters: TrackingParameters) -> list[Identit
     return decisions
 
 
+def _suspects(state: IdentityState, parameters: TrackingParameters) -> list[Person]:
+    """Those newly seen who lately do not look like themselves."""
+    seen = [
+        p
+        for p in state.people.persons.values()
+        if p.glimpses and p.glimpses[-1].time_ns == state.time_ns
+    ]
+    for person in seen:
+        person.is_doubted = False
+    seen = [p for p in seen if len({g.time_ns for g in p.glimpses}) >= _LEAST_MOMENTS]
+    if not seen:
+        return []
+    looks = np.stack([g.vector for p in seen for g in p.glimpses])
+    told = log_likelihood(state.gallery.cosines(looks, [p.number for p in seen]), parameters)
+    shown = np.repeat(range(len(seen)), [len(p.glimpses) for p in seen])
+    return [p for i, p in enumerate(seen) if _weighed(told[shown == i, i]) <= _UNLIKE]
+
+
+def _weighed(told: FloatArray) -> FloatArray:
+    """Of log-likelihood ratios (Q, ...) of looks, what all together say (...)."""
+    return np.asarray(told.mean(axis=0) * min(len(told), _INDEPENDENT))
+
+
 def _evidence(
     state: IdentityState, person: Person, numbers: Sequence[int], parameters: TrackingParameters
 ) -> FloatArray:
@@ -81,7 +100,7 @@ def _evidence(
     """
     looks = np.stack([g.vector for g in person.glimpses])
     cosines = state.gallery.cosines(looks, numbers)
-    told = log_likelihood(cosines, parameters).mean(axis=0) * min(len(looks), _INDEPENDENT)
+    told = _weighed(log_likelihood(cosines, parameters))
     return np.asarray(np.where(np.isnan(cosines).any(axis=0), np.nan, told))
 
 
