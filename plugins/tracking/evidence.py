@@ -14,7 +14,7 @@ from plugins.tracking.scenery import Whereabouts
 _MOST_EXISTENCE = 6.0
 _REAL_EXISTENCE = 1.0
 _LARGEST_RESIDUAL, _LARGEST_BIAS = 0.2, 0.15
-_BIAS_DECAY = 0.2
+_BIAS_DECAY, _BIAS_GAIN = np.array([0.2, 0.1, 0.1]), np.array([1.0, 2.0, 2.0])
 _SURE_EXISTENCE = 3.0
 _WHOLLY_INSIDE = 0.95
 _LEAST_RATE, _MOST_RATE = np.array([0.4, 0.2]), np.array([0.98, 1.0])
@@ -98,10 +98,10 @@ def learn_biases(
         if told.any():
             bias = state.biases[view.camera_id]
             share = min(1.0, dt_s * int(told.sum()) / parameters.bias_s)
-            residual = np.clip(m.residual[told], -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL).mean(axis=0)
-            state.biases[view.camera_id] = np.clip(
-                bias + share * (residual - 0.2 * bias), -0.15, 0.15
-            )
+            residual = np.clip(m.residual[told], -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL)
+            pull = m.place[told].T @ residual / len(residual)
+            change = share * _BIAS_GAIN[:, None] * (pull - _BIAS_DECAY[:, None] * bias)
+            state.biases[view.camera_id] = np.clip(bias + change, -_LARGEST_BIAS, _LARGEST_BIAS)
 
 
 def learn_detection(

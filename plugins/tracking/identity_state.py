@@ -75,8 +75,8 @@ class IdentityState:
     """Survives from set to set. ``links`` is by camera and track id.
 
     ``together`` holds, for people who are close, the log-odds of being two and not one.
-    ``biases`` (4,) are how each camera's boxes usually err, ``detection`` (2,) how often it has one
-    of somebody, see ``sight.py``; ``scenery`` whom things hide from it.
+    ``biases`` (3, 4) are how each camera's boxes usually err, ``detection`` (2,) how often it has
+    one of somebody, see ``sight.py``; ``scenery`` whom things hide from it.
     """
 
     people: People

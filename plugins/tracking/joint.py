@@ -45,7 +45,7 @@ _LOG_SQRT_2_PI = 0.5 * float(np.log(2 * np.pi))
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One camera's boxes of this set (M). ``prior`` (N, M) is what else speaks for each person, as
-    a log-likelihood ratio: that the tracklet was theirs, that the looks are alike. ``bias`` (4,),
+    a log-likelihood ratio: that the tracklet was theirs, that the looks are alike. ``bias`` (3, 4),
     ``detection`` (2,) and ``behind`` (N,) are as in ``sight.py``.
     """
 
@@ -59,7 +59,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class _Sights:
-    """Those of cameras (K) together: ``prior`` (K, N, M), ``bias`` (K, 4), ``detection`` (K, 2),
+    """Those of cameras (K) together: ``prior`` (K, N, M), ``bias`` (K, 3, 4), ``detection`` (K, 2),
     ``behind`` (K, N).
     """
 
@@ -106,13 +106,15 @@ class Matched:
     ``information`` (N, 4, 4) and ``weighted`` (N, 4) are what the camera adds to people's states,
     zero where it has no box of them. ``ratios`` (N, M) are the log-likelihood ratios of all pairs
     to a false box, ``ratio`` (K,) those of the matched ones. ``residual`` (K, 4) is their misfit as
-    a share of the person's height in the picture. ``seen`` is how well the camera sees each (N).
+    a share of the person's height in the picture, ``place`` (K, 3) where in it, as in ``sight.py``.
+    ``seen`` is how well the camera sees each (N).
     """
 
     people: IntArray
     boxes: IntArray
     ratios: FloatArray
     residual: FloatArray
+    place: FloatArray
     information: FloatArray
     weighted: FloatArray
     seen: Visibility
@@ -159,7 +161,7 @@ def match_jointly(
         return _match(
             together,
             seen,
-            expect(shown, together.bias, seen.hidden, parameters),
+            expect(shown, together.cameras, together.bias, seen.hidden, parameters),
             people,
             cov,
             max_squared=max_squared,
@@ -239,6 +241,7 @@ def _match(
             *pair,
             fit.ratio[k],
             residual[cameras == k],
+            expected.place[k, pair[0]],
             information[k],
             weighted[k],
             seen.of(k),

@@ -40,12 +40,11 @@ def outlines(
     parameters: TrackingParameters,
 ) -> FloatArray:
     """Boxes (K, N, 4) of cameras corrected by the people (K, N, 6) and (K, N, 6, 6) whom they show,
-    NaN where a camera has fewer. ``boxes`` are their edges, ``bias`` (K, 4) as in ``sight.py``. An
-    edge that the border cuts stays, and all do where the camera's pose is not known.
+    NaN where a camera has fewer. ``boxes`` are their edges, ``bias`` (K, 3, 4) as in ``sight.py``.
+    An edge that the border cuts stays, and all do where the camera's pose is not known.
     """
-    expected = expect(
-        project(mean[..., :EDGES], cameras), bias, np.zeros(mean.shape[:2]), parameters
-    )
+    projected = project(mean[..., :EDGES], cameras)
+    expected = expect(projected, cameras, bias, np.zeros(mean.shape[:2]), parameters)
     J, size_px = expected.J, expected.size_px[..., None]
     noise = diagonal(expected.noise(slice(None), slice(None)))
     known = ((J @ cov[..., :EDGES, :EDGES]) * J).sum(axis=-1) + noise

@@ -57,7 +57,7 @@ def settle(
         links = _links(state, view)
         doubt(links, view.boxes_xyxy, dt_s, parameters)
         _look(view, links, looks, ratios)
-        bias = state.biases.setdefault(view.camera_id, np.zeros(EDGES))
+        bias = state.biases.setdefault(view.camera_id, np.zeros((3, EDGES)))
         odds = prior(links, numbers, parameters) + handicap
         usual = np.array([parameters.detection, parameters.hidden_loss])
         detection = state.detection.setdefault(view.camera_id, usual)

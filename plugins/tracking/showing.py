@@ -123,7 +123,7 @@ def _boxes(
         optics(tuple(view.plane for view in views)),
         mean,
         cov,
-        bias=np.stack([state.biases.get(view.camera_id, np.zeros(EDGES)) for view in views]),
+        bias=np.stack([state.biases.get(view.camera_id, np.zeros((3, EDGES))) for view in views]),
         parameters=parameters,
     )
     for k, rows in enumerate(placed):

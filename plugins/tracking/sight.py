@@ -20,7 +20,7 @@ MIDDLE, HEAD, WIDTH, FOOT = range(EDGES)
 # Standard deviations as shares of the person's height in the picture.
 _EDGE_SIGMA = np.array([0.04, 0.04, 0.08, 0.06])
 # What is added to them where somebody nearer hides the whole person.
-HIDDEN_SIGMA = np.array([0.04, 0.02, 0.05, 0.06])
+HIDDEN_SIGMA = np.array([0.04, 0.02, 0.05, 0.1])
 _LEAST_SIGMA_PX = 1.5
 _BORDER_SHARE = 0.006
 # A cut edge lies anywhere beyond the border; the middle and the width only lose some precision.
@@ -128,13 +128,15 @@ class Projected:
 @dataclass(frozen=True, slots=True)
 class Expected:
     """People (N) as the boxes of cameras (K) should be: ``edges_px``, ``J`` and ``size_px`` as
-    projected, the cameras' biases added. ``sigma2_px`` (K, N, 4) are the variances of measured
+    projected, the cameras' biases added; ``place`` (K, N, 3) where in the picture that is, by which
+    biases are learnt. ``sigma2_px`` (K, N, 4) are the variances of measured
     edges, beside which the floor itself is wrong by a variance of ``floor_m2``.
     """
 
     edges_px: FloatArray
     J: FloatArray
     size_px: FloatArray
+    place: FloatArray
     sigma2_px: FloatArray
     floor_m2: float
 
@@ -251,18 +253,34 @@ def visibility(
     return Visibility(hidden, inside, behind, chance.clip(_LEAST_DETECTION, _MOST_DETECTION))
 
 
+def _in_picture(projected: Projected, cameras: Optics) -> FloatArray:
+    """(K, N, 3): 1, and how far to the right and down people's feet are, from -1 to 1."""
+    half_px = cameras.picture_xyxy[..., 2:] / 2
+    place = np.ones((*projected.size_px.shape, 3))
+    feet = projected.edges_px[..., [MIDDLE, FOOT]]
+    place[..., 1:] = np.nan_to_num((feet - half_px) / half_px).clip(-1.0, 1.0)
+    return place
+
+
 def expect(
-    projected: Projected, bias: FloatArray, hidden: FloatArray, parameters: TrackingParameters
+    projected: Projected,
+    cameras: Optics,
+    bias: FloatArray,
+    hidden: FloatArray,
+    parameters: TrackingParameters,
 ) -> Expected:
-    """How the boxes of people (N) should be, of whom a share (K, N) is ``hidden``; ``bias`` (K, 4)
-    are the cameras' usual errors, as shares of the person's height in the picture.
+    """How the boxes of people (N) should be, of whom a share (K, N) is ``hidden``. ``bias``
+    (K, 3, 4) are the cameras' usual errors, as shares of the person's height in the picture: in its
+    middle, and what is added towards its right and its lower border.
     """
+    place = _in_picture(projected, cameras)
     size = projected.size_px[..., None]
     share = _EDGE_SIGMA**2 + (HIDDEN_SIGMA * hidden[..., None]) ** 2
     return Expected(
-        projected.edges_px + bias[:, None] * size,
+        projected.edges_px + (place @ bias) * size,
         projected.J,
         projected.size_px,
+        place,
         np.maximum(share * size**2, _LEAST_SIGMA_PX**2),
         parameters.position_bias_m**2,
     )

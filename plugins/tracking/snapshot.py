@@ -17,7 +17,7 @@ from plugins.tracking.swaps import Story
 from plugins.tracking.tracklets import CameraTracklets
 from plugins.tracking.vector_pool import Vectors
 
-_VERSION = 7
+_VERSION = 8
 
 
 class _Array(msgspec.Struct, frozen=True, array_like=True):

@@ -31,8 +31,8 @@ def halves(metres_apart):
 def matched(row, seen):
     """The person of ``row`` alone has a box."""
     nothing = np.zeros((2, EDGES, EDGES)), np.zeros((2, EDGES))
-    rows, ratios = np.array([row]), np.zeros((2, 1))
-    return Matched(rows, np.array([0]), ratios, np.zeros((1, EDGES)), *nothing, seen)
+    rows, ratios, misfit = np.array([row]), np.zeros((2, 1)), np.zeros((1, EDGES))
+    return Matched(rows, np.array([0]), ratios, misfit, np.zeros((1, 3)), *nothing, seen)
 
 
 @pytest.mark.parametrize("metres_apart", [0.2, 0.4])

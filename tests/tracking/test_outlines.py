@@ -20,7 +20,7 @@ def outlined(box_xyxy: np.ndarray, score: float) -> np.ndarray:
         optics((PLANE,)),
         STATE[None],
         COV[None],
-        bias=np.zeros((1, EDGES)),
+        bias=np.zeros((1, 3, EDGES)),
         parameters=TrackingParameters(),
     )[0, 0]
 

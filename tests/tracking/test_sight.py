@@ -20,12 +20,12 @@ from tests.tracking.world import HEIGHT, box_of, camera
 PLANE = camera((0.0, -6.0, 3.0), (0.0, 0.0), 800.0)
 CAMERAS = optics((PLANE,))
 PARAMETERS = TrackingParameters()
-SHOWN, NO_BIAS = np.zeros((1, 1)), np.zeros((1, 4))
+SHOWN, NO_BIAS = np.zeros((1, 1)), np.zeros((1, 3, 4))
 
 
 def expected(*person):
     """One person (x, y, height, width) as the camera should see them."""
-    return expect(project(np.array([person]), CAMERAS), NO_BIAS, SHOWN, PARAMETERS)
+    return expect(project(np.array([person]), CAMERAS), CAMERAS, NO_BIAS, SHOWN, PARAMETERS)
 
 
 def test_edges_are_where_the_camera_projects_feet_and_head():

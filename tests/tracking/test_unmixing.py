@@ -32,13 +32,16 @@ def seen_at(*places):
         np.arange(count),
         np.zeros((2, count)),
         np.full((count, EDGES), 0.1),
+        np.ones((count, 3)),
         information,
         weighted,
         seen,
     )
     boxes = Boxes(np.zeros((count, EDGES)), np.zeros((count, EDGES), dtype=bool), np.zeros(count))
     rates = np.array([0.8, 1.0])
-    return Sight(PLANE, boxes, np.zeros((2, count)), np.zeros(EDGES), rates, np.zeros(2)), matched
+    return Sight(
+        PLANE, boxes, np.zeros((2, count)), np.zeros((3, EDGES)), rates, np.zeros(2)
+    ), matched
 
 
 def test_a_camera_that_mixed_two_people_up_is_put_right():
