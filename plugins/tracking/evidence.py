@@ -15,6 +15,8 @@ _MOST_EXISTENCE = 6.0
 _REAL_EXISTENCE = 1.0
 _LARGEST_RESIDUAL, _LARGEST_BIAS = 0.2, 0.15
 _BIAS_DECAY, _BIAS_GAIN = np.array([0.2, 0.1, 0.1]), np.array([1.0, 2.0, 2.0])
+# Whoever is hidden more than this is guessed by the detector, and tells nothing of the camera.
+_IN_VIEW = 0.3
 _SURE_EXISTENCE = 3.0
 _WHOLLY_INSIDE = 0.95
 _LEAST_RATE, _MOST_RATE = np.array([0.4, 0.2]), np.array([0.98, 1.0])
@@ -94,7 +96,7 @@ def learn_biases(
         return
     count = sum((m.has_box for m in matched), np.zeros(len(matched[0].ratios)))
     for view, m in zip(views, matched, strict=True):
-        told = count[m.people] >= 2
+        told = (count[m.people] >= 2) & (m.seen.hidden[m.people] < _IN_VIEW)
         if told.any():
             bias = state.biases[view.camera_id]
             share = min(1.0, dt_s * int(told.sum()) / parameters.bias_s)
