@@ -1,4 +1,4 @@
-.PHONY: help setup run test browser lint format bench bench-pipeline bench-live bench-identity clean
+.PHONY: help setup run test browser lint format bench bench-pipeline bench-live bench-identity bench-crowds clean
 .PHONY: train-setup train-detector train-embedder evaluate-models
 
 PYTHON := .venv/bin/python
@@ -47,7 +47,7 @@ browser: setup
 	@[ -x /usr/bin/chromium ] || sh docker/install-system-packages.sh chromium \
 		|| echo "There is no chromium: the tests of the live page will be skipped" >&2
 
-bench: bench-pipeline bench-live bench-identity bench-storage bench-api ## All measurements
+bench: bench-pipeline bench-live bench-identity bench-crowds bench-storage bench-api ## All measurements
 
 bench-pipeline: setup ## The whole path against its floor and a hand-written one (needs SPOTON_TEST_DATA)
 	@$(PYTHON) -m benchmarks.pipeline
@@ -57,6 +57,9 @@ bench-live: setup ## Live fan-out: 200 clients, a stalled and a slow one, bare s
 
 bench-identity: setup ## Matching a crowd, searching 100,000 persons, an hour of footage
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) -m benchmarks.identity
+
+bench-crowds: setup ## Ids in simulated rooms and a disturbed recording, beside nearest hand-over
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) -m benchmarks.crowds
 
 train-setup: setup .venv-train/.ready ## PyTorch, for training only
 
