@@ -52,21 +52,25 @@ def begin_people(
 
 
 def reconsider(
-    state: IdentityState, views: list[View], parameters: TrackingParameters
+    state: IdentityState, views: list[View], parameters: TrackingParameters, *, is_one_lost: bool
 ) -> list[IdentityDecision]:
-    """People begun lately may turn out to be lost ones with every new picture of them."""
+    """People begun lately may turn out to be lost ones: with a new picture of them, or when
+    somebody has just been lost.
+    """
     decisions: list[IdentityDecision] = []
-    young = _newly_pictured(state, parameters)
+    young = _young(state, parameters, is_one_lost)
     if not young:
         return decisions
     lost = _lost(state)
     for view in views:
         for row, tracklet in enumerate(view.tracklets):
             person = state.person_of(view.camera_id, tracklet.track_id)
-            look = None if person is None else state.gallery.mean(person.number)
-            if person is None or look is None or person.number not in young:
+            if person is None or person.number not in young:
                 continue
             young.remove(person.number)
+            look = state.gallery.mean(person.number)
+            if look is None:
+                continue
             until_ns = person.born_ns + int(_DOUBLED_S * NS_PER_S)
             early = {n: p for n, p in lost.items() if p.seen_ns <= until_ns}
             found = _recognised(
@@ -98,13 +102,14 @@ def reconsider(
     return decisions
 
 
-def _newly_pictured(state: IdentityState, parameters: TrackingParameters) -> set[int]:
-    """Numbers of those begun lately, but not now, of whom this set has a picture."""
+def _young(state: IdentityState, parameters: TrackingParameters, is_any: bool) -> set[int]:
+    """Numbers of those begun lately, but not now, of whom this set has a picture; or ``is_any``."""
     now_ns, since_ns = state.time_ns, state.time_ns - int(parameters.recognise_s * NS_PER_S)
     return {
         number
         for number, p in state.people.persons.items()
-        if since_ns <= p.born_ns < now_ns and p.glimpses and p.glimpses[-1].time_ns == now_ns
+        if since_ns <= p.born_ns < now_ns
+        and (is_any or (p.glimpses and p.glimpses[-1].time_ns == now_ns))
     }
 
 

@@ -10,10 +10,11 @@ from plugins.tracking.joint import Matched
 from plugins.tracking.parameters import TrackingParameters
 from plugins.tracking.people import Person
 from plugins.tracking.scenery import Whereabouts
+from plugins.tracking.sight import LARGEST_BIAS
 
 _MOST_EXISTENCE = 6.0
 _REAL_EXISTENCE = 1.0
-_LARGEST_RESIDUAL, _LARGEST_BIAS = 0.2, 0.15
+_LARGEST_RESIDUAL = 0.2
 _BIAS_DECAY, _BIAS_GAIN = np.array([0.2, 0.1, 0.1]), np.array([1.0, 2.0, 2.0])
 # Whoever is hidden more than this is guessed by the detector, and tells nothing of the camera.
 _IN_VIEW = 0.3
@@ -91,7 +92,9 @@ def learn_biases(
     dt_s: float,
     parameters: TrackingParameters,
 ) -> None:
-    """Each camera's boxes err in a way of their own; only what several cameras say can tell."""
+    """Each camera's boxes err in a way of their own, and differently over its picture: a camera
+    may hang a degree off its calibration. Only what several cameras say can tell.
+    """
     if not matched:
         return
     count = sum((m.has_box for m in matched), np.zeros(len(matched[0].ratios)))
@@ -99,11 +102,14 @@ def learn_biases(
         told = (count[m.people] >= 2) & (m.seen.hidden[m.people] < _IN_VIEW)
         if told.any():
             bias = state.biases[view.camera_id]
-            share = min(1.0, dt_s * int(told.sum()) / parameters.bias_s)
             residual = np.clip(m.residual[told], -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL)
-            pull = m.place[told].T @ residual / len(residual)
-            change = share * _BIAS_GAIN[:, None] * (pull - _BIAS_DECAY[:, None] * bias)
-            state.biases[view.camera_id] = np.clip(bias + change, -_LARGEST_BIAS, _LARGEST_BIAS)
+            by = m.in_picture[told]
+            share = dt_s * len(by) / parameters.bias_s
+            # No further than to where the misfit ends, however long the set took.
+            share /= max(1.0, share * float((by**2 @ _BIAS_GAIN).mean()))
+            change = by.T @ residual / len(by) - _BIAS_DECAY[:, None] * bias
+            after = bias + share * _BIAS_GAIN[:, None] * change
+            state.biases[view.camera_id] = np.clip(after, -LARGEST_BIAS, LARGEST_BIAS)
 
 
 def learn_detection(

@@ -36,6 +36,7 @@ def identify(
     """Moves ``state`` on by one set; ``living`` are the track ids each camera still follows."""
     dt_s = max(0, time_ns - state.time_ns) / NS_PER_S if state.time_ns >= 0 else 0.0
     state.time_ns = time_ns
+    linked = state.linked()
     state.drop_ended(living)
     active = state.people.advance(time_ns, parameters)
     decisions: list[IdentityDecision] = []
@@ -47,7 +48,8 @@ def identify(
     glimpse(state, parameters)
     decisions += verify(state, parameters)
     _remember(state, parameters)
-    decisions += reconsider(state, views, parameters)
+    is_one_lost = not linked <= state.linked()
+    decisions += reconsider(state, views, parameters, is_one_lost=is_one_lost)
     _forget(state, parameters)
     return decisions
 

@@ -1,9 +1,9 @@
 """Whose box is whose: one decision over all cameras of a set.
 
 Every camera's boxes are matched with the predicted people (one Hungarian assignment each); then all
-cameras are decided again, each given what the others have found, until nothing changes. Missed,
-hidden and false boxes enter through the chance of detection and a uniform density of boxes that are
-nobody's (Bar-Shalom & Li 1995, section 6.2).
+cameras are decided again, each given what the others have found, and those that change by it once
+more, one after the other. Missed, hidden and false boxes enter through the chance of detection and
+a uniform density of boxes that are nobody's (Bar-Shalom & Li 1995, section 6.2).
 """
 
 from dataclasses import dataclass
@@ -38,6 +38,8 @@ _HIDDEN_SPAN = 0.5
 _NOTHING = 1e4
 # The log-likelihood ratio of pairs that nothing speaks for.
 _FAR_APART = -100.0
+# From this chance on that a box ends at the feet, it tells how a camera errs there.
+_FEET_SEEN = 0.5
 _ABSURD_PX = 1e6
 _LOG_SQRT_2_PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -106,15 +108,15 @@ class Matched:
     ``information`` (N, 4, 4) and ``weighted`` (N, 4) are what the camera adds to people's states,
     zero where it has no box of them. ``ratios`` (N, M) are the log-likelihood ratios of all pairs
     to a false box, ``ratio`` (K,) those of the matched ones. ``residual`` (K, 4) is their misfit as
-    a share of the person's height in the picture, ``place`` (K, 3) where in it, as in ``sight.py``.
-    ``seen`` is how well the camera sees each (N).
+    a share of the person's height in the picture, zero for edges that are not seen; ``in_picture``
+    (K, 3) is as in ``sight.py``. ``seen`` is how well the camera sees each (N).
     """
 
     people: IntArray
     boxes: IntArray
     ratios: FloatArray
     residual: FloatArray
-    place: FloatArray
+    in_picture: FloatArray
     information: FloatArray
     weighted: FloatArray
     seen: Visibility
@@ -172,12 +174,22 @@ def match_jointly(
     matched = match(people, cov, shown)
     precision = np.asarray(np.linalg.inv(cov), np.float64)
     vector = (precision @ people[..., None])[..., 0]
+
+    def again(matched: list[Matched]) -> list[Matched]:
+        given, given_cov = _given(precision, vector, matched)
+        return match(given, given_cov, project(given, together.cameras))
+
     for _ in range(_SWEEPS):
-        before = matched
-        given, given_cov = _given(precision, vector, before)
-        matched = match(given, given_cov, project(given, together.cameras))
-        if all(_is_same(a, b) for a, b in zip(before, matched, strict=True)):
+        before, matched = matched, again(matched)
+        changed = [k for k in range(len(sights)) if not _is_same(before[k], matched[k])]
+        if not changed:
             break
+        if len(changed) > 1:
+            # Two that change at once may go past each other: one after the other, then.
+            for k in changed:
+                matched[k] = before[k]
+            for k in changed:
+                matched[k] = again(matched)[k]
     return matched
 
 
@@ -236,12 +248,14 @@ def _match(
     information[cameras, rows] = by @ J
     weighted[cameras, rows] = (by @ target)[..., 0]
     residual = e / expected.size_px[cameras, rows, None]
+    residual[sights.boxes.is_cut[cameras, columns]] = 0.0
+    residual[fit.feet_seen[cameras, rows, columns] < _FEET_SEEN, FOOT] = 0.0
     return [
         Matched(
             *pair,
             fit.ratio[k],
             residual[cameras == k],
-            expected.place[k, pair[0]],
+            expected.in_picture[k, pair[0]],
             information[k],
             weighted[k],
             seen.of(k),

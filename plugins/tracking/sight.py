@@ -31,6 +31,8 @@ _FEET_HIDDEN, _FEET_FIRST = 0.12, 0.8
 _SURE_SCORE, _FOOT_SIGMA_PER_SCORE = 0.75, 0.3
 _LEAST_DETECTION, _MOST_DETECTION = 0.02, 0.98
 _FAR_PX = 1e6
+# Of a share of the person's height.
+LARGEST_BIAS = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,10 @@ class Visibility:
         """The chance (N,) that a box ends above the feet."""
         return _FEET_HIDDEN + (1.0 - _FEET_HIDDEN) * _FEET_FIRST * self.hidden
 
-    def of(self, cameras: int | slice) -> "Visibility":
-        """One camera's or some cameras' of several."""
+    def of(self, camera: int) -> "Visibility":
+        """One camera's of several."""
         return Visibility(
-            self.hidden[cameras],
-            self.inside[cameras],
-            self.behind[cameras],
-            self.detection[cameras],
+            self.hidden[camera], self.inside[camera], self.behind[camera], self.detection[camera]
         )
 
 
@@ -128,15 +127,15 @@ class Projected:
 @dataclass(frozen=True, slots=True)
 class Expected:
     """People (N) as the boxes of cameras (K) should be: ``edges_px``, ``J`` and ``size_px`` as
-    projected, the cameras' biases added; ``place`` (K, N, 3) where in the picture that is, by which
-    biases are learnt. ``sigma2_px`` (K, N, 4) are the variances of measured
-    edges, beside which the floor itself is wrong by a variance of ``floor_m2``.
+    projected, the cameras' biases added. ``in_picture`` (K, N, 3) is 1, and how far to the right
+    and down people's feet are, from -1 to 1; by it biases are learnt. ``sigma2_px`` (K, N, 4) are
+    the variances of measured edges, beside which the floor itself is wrong by ``floor_m2``.
     """
 
     edges_px: FloatArray
     J: FloatArray
     size_px: FloatArray
-    place: FloatArray
+    in_picture: FloatArray
     sigma2_px: FloatArray
     floor_m2: float
 
@@ -256,10 +255,10 @@ def visibility(
 def _in_picture(projected: Projected, cameras: Optics) -> FloatArray:
     """(K, N, 3): 1, and how far to the right and down people's feet are, from -1 to 1."""
     half_px = cameras.picture_xyxy[..., 2:] / 2
-    place = np.ones((*projected.size_px.shape, 3))
+    where = np.ones((*projected.size_px.shape, 3))
     feet = projected.edges_px[..., [MIDDLE, FOOT]]
-    place[..., 1:] = np.nan_to_num((feet - half_px) / half_px).clip(-1.0, 1.0)
-    return place
+    where[..., 1:] = np.nan_to_num((feet - half_px) / half_px).clip(-1.0, 1.0)
+    return where
 
 
 def expect(
@@ -273,14 +272,15 @@ def expect(
     (K, 3, 4) are the cameras' usual errors, as shares of the person's height in the picture: in its
     middle, and what is added towards its right and its lower border.
     """
-    place = _in_picture(projected, cameras)
+    in_picture = _in_picture(projected, cameras)
+    error = (in_picture @ bias).clip(-LARGEST_BIAS, LARGEST_BIAS)
     size = projected.size_px[..., None]
     share = _EDGE_SIGMA**2 + (HIDDEN_SIGMA * hidden[..., None]) ** 2
     return Expected(
-        projected.edges_px + (place @ bias) * size,
+        projected.edges_px + error * size,
         projected.J,
         projected.size_px,
-        place,
+        in_picture,
         np.maximum(share * size**2, _LEAST_SIGMA_PX**2),
         parameters.position_bias_m**2,
     )

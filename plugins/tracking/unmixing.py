@@ -101,7 +101,7 @@ def _exchanged(m: Matched, a: int, b: int) -> Matched:
         m.boxes,
         m.ratios,
         np.where(changed[:, None], 0.0, m.residual),
-        m.place,
+        m.in_picture,
         m.information[order],
         m.weighted[order],
         m.seen,

@@ -26,10 +26,10 @@ def never(_):
     return False
 
 
-def matched(people, residual, place, seen):
+def matched(people, residual, in_picture, seen):
     """What one camera has of one person."""
     nothing = np.zeros((1, EDGES, EDGES)), np.zeros((1, EDGES))
-    return Matched(people, people, np.zeros((1, 1)), residual, place, *nothing, seen)
+    return Matched(people, people, np.zeros((1, 1)), residual, in_picture, *nothing, seen)
 
 
 def learnt(found, hidden, existence=5.0, sets=400):
@@ -77,19 +77,35 @@ def test_who_may_not_exist_teaches_nothing():
     np.testing.assert_array_equal(rates, [PARAMETERS.detection, PARAMETERS.hidden_loss])
 
 
-def test_a_turned_camera_is_learnt_where_it_errs():
-    """Boxes err the more the further to the right somebody stands, as two cameras agree."""
+def biases(hidden, dt_s=0.1, sets=4000):
+    """Of two cameras that both have somebody ``hidden`` by so much, anywhere from left to right.
+    The first one's boxes err, the more the further to the right.
+    """
     state = IdentityState(People("seed"), Gallery("model", 4))
     state.biases = {"c1": np.zeros((3, EDGES)), "c2": np.zeros((3, EDGES))}
     views = [VIEW, View("c2", [], PLANE, PARAMETERS)]
-    seen, one = Visibility(*np.zeros((3, 1)), np.full(1, 0.8)), np.zeros(1, np.intp)
-    for u in np.random.default_rng(1).uniform(-1.0, 1.0, 4000):
-        place = np.array([[1.0, u, 0.3]])
+    seen = Visibility(np.full(1, hidden), np.ones(1), np.zeros(1), np.full(1, 0.8))
+    one = np.zeros(1, np.intp)
+    for u in np.random.default_rng(1).uniform(-1.0, 1.0, sets):
+        in_picture = np.array([[1.0, u, 0.3]])
         error = np.array([[0.01 + 0.05 * u, 0.0, 0.0, 0.0]])
-        own = matched(one, error - place @ state.biases["c1"], place, seen)
-        other = matched(one, np.zeros((1, EDGES)), place, seen)
-        learn_biases(state, views, [own, other], 0.1, PARAMETERS)
-    err, right, down = state.biases["c1"][:, MIDDLE]
+        own = matched(one, error - in_picture @ state.biases["c1"], in_picture, seen)
+        other = matched(one, -in_picture @ state.biases["c2"], in_picture, seen)
+        learn_biases(state, views, [own, other], dt_s, PARAMETERS)
+    return state.biases
+
+
+def test_a_turned_camera_is_learnt_where_it_errs():
+    """The other camera errs nowhere, and neither is whoever is hidden an example."""
+    err, right, down = biases(hidden=0.0)["c1"][:, MIDDLE]
     assert 0.035 < right < 0.055
     assert 0.005 < err + 0.3 * down < 0.012
-    assert not state.biases["c2"].any()
+    assert not biases(hidden=0.0)["c2"].any()
+    assert not biases(hidden=0.5)["c1"].any()
+
+
+def test_long_sets_do_not_make_biases_swing():
+    """A set every minute teaches no more than all that was wrong."""
+    err, right, down = biases(hidden=0.0, dt_s=60.0, sets=200)["c1"][:, MIDDLE]
+    assert 0.02 < right < 0.06
+    assert abs(err + 0.3 * down - 0.01) < 0.01

@@ -4,6 +4,7 @@ import numpy as np
 
 from plugins.tracking import TrackingParameters
 from plugins.tracking.sight import (
+    EDGES,
     FOOT,
     HEAD,
     MIDDLE,
@@ -15,7 +16,7 @@ from plugins.tracking.sight import (
     project,
     visibility,
 )
-from tests.tracking.world import HEIGHT, box_of, camera
+from tests.tracking.world import HEIGHT, WIDTH, box_of, camera
 
 PLANE = camera((0.0, -6.0, 3.0), (0.0, 0.0), 800.0)
 CAMERAS = optics((PLANE,))
@@ -45,6 +46,21 @@ def test_jacobian_agrees_with_small_steps():
         np.testing.assert_allclose(
             J[:, k], (ahead.edges_px[0, 0] - back.edges_px[0, 0]) / 2e-5, rtol=1e-4, atol=1e-3
         )
+
+
+def test_a_camera_that_errs_to_the_right_moves_those_on_the_right_alone():
+    """The slope along the picture's width, at most a share of the person's height."""
+    slope = np.zeros((1, 3, EDGES))
+    slope[0, 1, MIDDLE] = 0.1
+    for x in (-2.0, 0.0, 2.0):
+        person = project(np.array([[x, 1.0, 1.7, 0.5]]), CAMERAS)
+        moved = expect(person, CAMERAS, slope, SHOWN, PARAMETERS)
+        right = person.edges_px[0, 0, MIDDLE] / (WIDTH / 2) - 1.0
+        assert np.sign(round(right, 6)) == np.sign(x)
+        change = (moved.edges_px - person.edges_px)[0, 0] / person.size_px[0, 0]
+        np.testing.assert_allclose(change, [0.1 * right, 0.0, 0.0, 0.0], atol=1e-9)
+    huge = expect(person, CAMERAS, 100 * slope, SHOWN, PARAMETERS)
+    assert (huge.edges_px - person.edges_px)[0, 0, MIDDLE] <= 0.15 * person.size_px[0, 0]
 
 
 def test_a_cut_box_fits_whoever_reaches_beyond_the_border():
