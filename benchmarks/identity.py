@@ -231,7 +231,9 @@ class Room:
         gaps = np.abs(self._shown[request.camera_id] - request.bbox_xyxy).sum(axis=1)
         name = self._owners[request.camera_id][int(gaps.argmin())]
         if name not in self._looks:
-            own = np.random.default_rng((9, name)).standard_normal((1, DIMENSION), np.float32)
+            own = np.random.default_rng((9, name % 2**32)).standard_normal(
+                (1, DIMENSION), np.float32
+            )
             self._looks[name] = _unit(own)[0]
         return self._looks[name]
 
@@ -250,12 +252,15 @@ def _thirty_walkers(time_s: float) -> dict[int, Place]:
 
 
 def _comers_and_goers(time_s: float) -> dict[int, Place]:
-    """Somebody enters every ten seconds, crosses the hall in 50 s, and comes back once, later."""
+    """Somebody enters every ten seconds, crosses the hall in 50 s, and comes back once, later. Five
+    are there from the start, so that the first minute has as many people as any other.
+    """
     places = {}
-    for entry in range(max(0, int(time_s // 10) - 5), int(time_s // 10) + 1):
+    for entry in range(int(time_s // 10) - 5, int(time_s // 10) + 1):
         age_s = time_s - entry * 10
         if age_s <= 50:
-            name = entry if entry % 2 == 0 else max(entry - 41, entry % 41)
+            is_new = entry < 0 or entry % 2 == 0
+            name = entry if is_new else max(entry - 41, entry % 41)
             places[name] = (12 * age_s / 50, 1 + 8 * (entry * 0.37 % 1))
     return places
 
