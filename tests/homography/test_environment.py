@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -74,6 +75,17 @@ def test_a_good_file_becomes_an_environment(write):
     assert (zone.zone_id, zone.capacity, zone.polygon_m.shape) == ("gate", 3, (4, 2))
     assert camera.fit.rmse_m < 1e-6
     assert {finding.level for finding in findings} == {"info"}
+
+
+def test_the_hall_of_the_benchmarks_is_a_good_file():
+    """Four cameras that can be rendered."""
+    path = Path(__file__).parents[2] / "benchmarks" / "hall.toml"
+    environment, findings = read_environment(path)
+    assert environment is not None
+    centres = [camera.ground_plane.camera_centre_m for camera in environment.cameras]
+    assert len(centres) == 4
+    assert all(centre is not None for centre in centres)
+    assert "error" not in {finding.level for finding in findings}
 
 
 def test_pairs_taken_at_another_size_are_scaled(write):
