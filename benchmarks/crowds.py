@@ -31,13 +31,14 @@ from plugins.evaluation.footage import Places
 from plugins.evaluation.methods import Found, Method, Ours
 from plugins.frames import NS_PER_S, Detections
 from plugins.tracking import TrackingParameters
-from tests.tracking.crowd import Crowd, Room
+from tests.tracking.crowd import Crowd, Room, random_room
 from tests.tracking.recordings import clipped, room_detections, room_planes, room_truth
 from tests.tracking.scoring import score_places
 from tests.tracking.world import START_NS
 
 console = Console()
 WITHIN_M = 0.5
+ANY = "any room, 3 to 25 people"
 RECORDING, RECORDING_HZ = "recording, 10 people, disturbed", 4.0
 _SMALL = {"width_m": 5.0, "depth_m": 3.4, "rate_hz": 4.0, "seconds": 50.0}
 _LIKE_IT: dict[str, Any] = _SMALL | {
@@ -106,7 +107,7 @@ def main() -> None:
     except (ValueError, InvalidInputError) as error:
         parser.error(f"--set: {error}")
     data = os.environ.get("SPOTON_TEST_DATA")
-    kinds = [*ROOMS, RECORDING] if data else [*ROOMS]
+    kinds = [*ROOMS, ANY, *([RECORDING] if data else [])]
     jobs = [(kind, seed, parameters) for kind in kinds for seed in range(args.seeds)]
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         done = list(track(pool.map(_play, jobs), "Playing", len(jobs), console=console))
@@ -123,8 +124,8 @@ def main() -> None:
 
 def scene(kind: str, seed: int) -> Scene:
     """One of the rooms, or a copy of the recording."""
-    if kind in ROOMS:
-        crowd = Crowd(Room(seed=seed, **ROOMS[kind]))
+    if kind != RECORDING:
+        crowd = Crowd(random_room(seed) if kind == ANY else Room(seed=seed, **ROOMS[kind]))
         return Scene(crowd.planes, crowd.sets, crowd.truth, crowd.step_ns, is_clipped=False)
     folder = Path(os.environ["SPOTON_TEST_DATA"]) / "cmc2"
     sets = room_detections(folder)

@@ -58,7 +58,7 @@ def reconsider(
     somebody has just been lost.
     """
     decisions: list[IdentityDecision] = []
-    young = _young(state, parameters, is_one_lost)
+    young = _reconsidered(state, parameters, is_one_lost)
     if not young:
         return decisions
     lost = _lost(state)
@@ -102,7 +102,7 @@ def reconsider(
     return decisions
 
 
-def _young(state: IdentityState, parameters: TrackingParameters, is_any: bool) -> set[int]:
+def _reconsidered(state: IdentityState, parameters: TrackingParameters, is_any: bool) -> set[int]:
     """Numbers of those begun lately, but not now, of whom this set has a picture; or ``is_any``."""
     now_ns, since_ns = state.time_ns, state.time_ns - int(parameters.recognise_s * NS_PER_S)
     return {
